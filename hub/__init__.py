@@ -1,0 +1,1 @@
+"""The fetal monitoring hub at the core perinatal centre: acquisition, analysis, alerts, store and web."""

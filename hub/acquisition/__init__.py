@@ -1,0 +1,1 @@
+"""From broker messages to samples on one clock, with gaps marked."""
