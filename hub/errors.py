@@ -11,19 +11,34 @@
 A message says where it happened, what was expected and what came.
 """
 
+from enum import StrEnum
+
 
 class HubError(Exception):
     """Anything the hub raises on purpose."""
 
 
+class WireFault(StrEnum):
+    """Which rule of the protocol a message broke, so that repeats can be counted and logged once."""
+
+    SIZE = "size"
+    SHORT = "short"
+    LONG = "long"
+    MAGIC = "magic"
+    VERSION = "version"
+    TICKS = "ticks"
+    TIME = "time"
+    CRC = "crc"
+    CHANNEL = "channel"
+    FILL = "fill"
+    JSON = "json"
+    TOPIC = "topic"
+
+
 class WireError(HubError):
-    """A message does not follow the protocol; nothing of it was used.
+    """A message does not follow the protocol; nothing of it was used."""
 
-    `kind` names the rule that was broken, in a word or two, so that repeats can
-    be counted and logged once.
-    """
-
-    def __init__(self, kind: str, detail: str) -> None:
+    def __init__(self, kind: WireFault, detail: str) -> None:
         super().__init__(f"{kind}: {detail}")
         self.kind = kind
         self.detail = detail
