@@ -1,0 +1,132 @@
+"""The last minutes of every bed of a worker, in one preallocated array."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.model import GRID_MS, Channel, ChannelSamples, FloatArray, FrameFlag, WaveFrame
+from hub.wire import to_values
+
+RING_S: Final = 40 * 60
+"""Length of the ring: the longest look-back of the guidelines is 30 min (design choice: plus one segment)."""
+
+RING_CHANNELS: Final = (Channel.FHR1, Channel.FHR2, Channel.FHR3, Channel.MHR, Channel.TOCO, Channel.IUP)
+"""Channels that the ring keeps, in the order of its second axis; the store keeps the others too."""
+
+_COLUMN = {channel: column for column, channel in enumerate(RING_CHANNELS)}
+
+
+class Ring:
+    """Samples of all beds on the 250 ms UTC grid of their sites: shape (beds, channels, n_samples).
+
+    Each bed has a `head`, the grid index just behind its newest sample.  Writing
+    past the head clears what lies between; writing before it fills in place.
+    """
+
+    def __init__(self, capacity_beds: int, *, length_s: int = RING_S) -> None:
+        self.n_samples = length_s * 1000 // GRID_MS
+        # Pages stay untouched, and so cost nothing, until a bed is added.
+        self._samples = np.empty((capacity_beds, len(RING_CHANNELS), self.n_samples), np.float32)
+        self._late_ms = np.empty((capacity_beds, self.n_samples), np.int64)
+        self._head: npt.NDArray[np.int64] = np.zeros(capacity_beds, np.int64)
+        self._beds = 0
+
+    @property
+    def capacity_beds(self) -> int:
+        """Most beds that fit."""
+        return self._samples.shape[0]
+
+    def add_bed(self) -> int | None:
+        """Open a row for a new bed, or return None when all are taken."""
+        if self._beds == self.capacity_beds:
+            return None
+        row = self._beds
+        self._samples[row] = np.nan
+        self._late_ms[row] = 0
+        self._beds += 1
+        return row
+
+    def head_ms(self, row: int) -> int | None:
+        """End of the newest sample, Unix ms on the site's clock; None before the first."""
+        head = int(self._head[row])
+        return head * GRID_MS if head else None
+
+    def push(self, row: int, frame: WaveFrame, *, is_newest: bool, late_ms: int = 0) -> None:
+        """Write one frame.
+
+        `is_newest` says that the frame is the head of a live stream, so the bed's
+        head goes where it ends, backwards too when the site's clock was set back.
+        `late_ms` is the time of arrival of a frame that came late, 0 for a live one.
+        """
+        start, stop = round(frame.t0_ms / GRID_MS), round(frame.end_ms / GRID_MS)
+        head = int(self._head[row])
+        if is_newest and abs(start - head) == 1:
+            # The site's clock is smoothed by a few ms: rounding must not tear a hole of one tick.
+            start, stop = head, stop + head - start
+        if stop <= start:
+            return
+        self._move_head(row, start, stop, is_newest=is_newest)
+        start = max(start, int(self._head[row]) - self.n_samples)
+        if start >= stop:
+            return
+        grid = np.arange(start, stop)
+        slots = grid % self.n_samples
+        # Sources slower or faster than 4 Hz: each grid tick takes the sample that covers its middle.
+        middle_ms = grid * GRID_MS + GRID_MS // 2 - frame.t0_ms
+        ticks = (middle_ms // frame.period_ms).clip(0, frame.n_ticks - 1)
+        for block in frame.channels:
+            self._write(row, slots, ticks, block)
+        self._late_ms[row, slots] = late_ms
+
+    def _write(
+        self, row: int, slots: npt.NDArray[np.int64], ticks: npt.NDArray[np.int64], block: ChannelSamples
+    ) -> None:
+        column = _COLUMN.get(block.channel)
+        if column is not None:
+            self._samples[row, column, slots] = to_values(block)[ticks]
+
+    def _move_head(self, row: int, start: int, stop: int, *, is_newest: bool) -> None:
+        head = int(self._head[row])
+        if head == 0 or stop > head:
+            self._clear(row, head if head else start, stop)
+        elif is_newest and stop < head:
+            self._clear(row, stop, head)
+        else:
+            return
+        self._head[row] = stop
+
+    def _clear(self, row: int, start: int, stop: int) -> None:
+        slots = np.arange(max(start, stop - self.n_samples), stop) % self.n_samples
+        self._samples[row, :, slots] = np.nan
+        self._late_ms[row, slots] = 0
+
+    def window(
+        self, rows: npt.ArrayLike, n_samples: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Copy the newest `n_samples` of some beds, each up to its own head.
+
+        Returns the samples, shape (n_rows, channels, n_samples), the times of
+        arrival of late ones, shape (n_rows, n_samples), 0 for live, and the end of
+        each window in Unix ms, shape (n_rows,).
+        """
+        index = np.atleast_1d(np.asarray(rows, np.intp))
+        head = self._head[index]
+        slots = (head[:, None] + np.arange(-n_samples, 0)) % self.n_samples
+        samples = self._samples[
+            index[:, None, None], np.arange(len(RING_CHANNELS))[None, :, None], slots[:, None, :]
+        ]
+        return samples, self._late_ms[index[:, None], slots], head * GRID_MS
+
+    def newest(self, rows: npt.ArrayLike, n_samples: int) -> FloatArray:
+        """Latest value of each channel within the newest `n_samples`, shape (n_rows, channels); NaN: none."""
+        samples, _, _ = self.window(rows, n_samples)
+        is_valid = np.isfinite(samples)
+        last = n_samples - 1 - np.argmax(is_valid[..., ::-1], axis=-1)
+        value = np.take_along_axis(samples, last[..., None], axis=-1)[..., 0]
+        return np.where(is_valid.any(axis=-1), value, np.nan).astype(np.float64)
+
+
+def is_test_frame(frame: WaveFrame) -> bool:
+    """Tell simulated data from a woman's."""
+    return FrameFlag.TEST in frame.flags
