@@ -1,0 +1,34 @@
+# `make demo` and `make test` are all a newcomer needs; each installs what is missing.
+SHELL := /bin/sh
+BIN := .venv/bin
+
+.PHONY: demo viewer test check bench format clean
+
+demo:  ## hub, broker, database and twelve simulated beds on http://127.0.0.1:8000/
+	@sh scripts/setup.sh demo
+	@$(BIN)/ctg-hub demo
+
+viewer:  ## the desktop console on the same hub
+	@sh scripts/setup.sh viewer
+	@$(BIN)/ctg-viewer --hub http://127.0.0.1:8000
+
+test: check  ## everything, with a real broker, database and browser
+	@$(BIN)/pytest --ignore=tests/benchmarks
+
+check:  ## form, types and the direction of imports
+	@sh scripts/setup.sh dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench:  ## speed and size of each part
+	@sh scripts/setup.sh dev
+	@$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-columns=median,iqr,ops,rounds
+
+format:  ## put the code into its form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean:  ## remove the virtual environment and the demo's data
+	rm -rf .venv .demo build dist *.egg-info
