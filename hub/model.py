@@ -212,6 +212,9 @@ class Advice:
 
 # ------------------------------------------------------- findings of the analysis
 
+Evidence = Literal["V2", "V1", "K", "E"]
+"""Where a rule comes from: several sources, one source, general knowledge, engineering choice."""
+
 
 class DecelerationKind(StrEnum):
     EARLY = "early"
