@@ -225,14 +225,14 @@ def samples_from_values(
     """Round values, shape (n_ticks,), to the steps of the wire; NaN and what does not fit become missing."""
     x = np.asarray(values, np.float64)
     if channel in HEART_RATES:
-        steps = np.round(np.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0) * 4)
+        steps = np.round(np.where(np.isfinite(x), x, 0.0).clip(-1e6, 1e6) * 4)
         is_missing = (steps < 1) | (steps > _HR_VALUE)
         bits = np.asarray(quality).astype(np.uint16) << 13 | np.asarray(movement).astype(np.uint16) << 11
         word = np.where(is_missing, _HR_MISSING | bits, steps.clip(0, _HR_VALUE).astype(np.uint16) | bits)
         return ChannelSamples(channel, transducer, False, word.astype(np.uint16))
     dtype, step, missing = _MEASURED[channel]
     low, high = (0, 254) if dtype == np.uint8 else (-0x7FFF, 0x7FFF)
-    steps = np.round(np.nan_to_num(x, nan=np.inf) / step)
+    steps = np.round(np.where(np.isfinite(x), x, 1e6).clip(-1e6, 1e6) / step)
     raw = np.where((steps < low) | (steps > high), missing, steps.clip(low, high))
     return ChannelSamples(channel, transducer, False, raw.astype(dtype.newbyteorder("=")))
 
