@@ -1,0 +1,121 @@
+"""From a broker message to pipeline, recorder and live push; what is malformed is counted and touches nothing."""
+
+import logging
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter
+
+from hub.errors import WireError
+from hub.model import BedEvent, BedState, FrameFlag, Lane, SiteStatus, WaveEntry
+from hub.pipeline import Pipeline
+from hub.recorder import Recorder
+from hub.stages import Clock, Stage
+from hub.store.rows import FrameRow
+from hub.web.live import Feed
+from hub.wire import Topic, TopicKind, decode_fill, decode_json, decode_wave, parse_topic
+
+_log = logging.getLogger(__name__)
+
+MAX_SITES_COUNTED = 1000
+"""Sites with counters of their own; a flood of invented site names ends up in one."""
+
+
+class Inlet:
+    """Takes each message in the moment it is read: decodes, pushes, returns, and never raises WireError."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        recorder: Recorder,
+        feed: Feed,
+        *,
+        clock: Clock,
+        stage: Stage,
+        registry: CollectorRegistry,
+    ) -> None:
+        self._pipeline = pipeline
+        self._recorder = recorder
+        self._feed = feed
+        self._clock = clock
+        self._stage = stage
+        self._seen_errors: set[tuple[str, str]] = set()
+        self._new_events: dict[str, list[BedEvent]] = {}
+        self._frames = Counter("ctg_frames", "Wave frames taken", ["lane"], registry=registry)
+        self._errors = Counter(
+            "ctg_wire_errors", "Messages that broke the protocol", ["site", "kind"], registry=registry
+        )
+
+    def take(self, topic: str, payload: bytes) -> None:
+        """Take one message of the broker."""
+        site = "?"
+        try:
+            where = parse_topic(topic)
+            site = where.site
+            self._dispatch(where, payload)
+        except WireError as error:
+            self._count(site, topic, error)
+
+    def take_events(self) -> dict[str, list[BedEvent]]:
+        """Hand over the events that came since the last call, by `site/bed`."""
+        events, self._new_events = self._new_events, {}
+        return events
+
+    def _dispatch(self, where: Topic, payload: bytes) -> None:
+        site, bed = where.site, where.bed
+        if bed is None:
+            if where.kind is TopicKind.STATUS:
+                self._pipeline.push_status(site, decode_json(payload, SiteStatus))
+            return
+        match where.kind:
+            case TopicKind.WAVE_LIVE:
+                self._take_frame(site, bed, payload, Lane.LIVE)
+            case TopicKind.WAVE_FILL:
+                self._take_fill(site, bed, payload)
+            case TopicKind.STATE:
+                self._pipeline.push_state(site, bed, decode_json(payload, BedState))
+            case TopicKind.EVENT:
+                self._take_event(site, bed, decode_json(payload, BedEvent))
+            case _:
+                pass  # ours: ack, advice
+
+    def _take_fill(self, site: str, bed: str, payload: bytes) -> None:
+        for frame in decode_fill(payload):
+            try:
+                self._take_frame(site, bed, frame, Lane.FILL)
+            except WireError as error:  # one bad frame does not spoil the others of its message
+                self._count(site, f"{site}/{bed}", error)
+
+    def _take_frame(self, site: str, bed: str, payload: bytes, lane: Lane) -> None:
+        frame = decode_wave(payload, site=site, bed=bed)
+        # A frame that says it is backfill is one, whichever lane it took.
+        lane = Lane.FILL if FrameFlag.BACKFILL in frame.flags else lane
+        arrived_ms = self._clock.now_ms()
+        arrival = self._pipeline.push_frame(
+            frame, lane=lane, arrived_ms=arrived_ms, now_s=self._clock.now_s()
+        )
+        # Repeated frames go to the store as well: the site repeats them because it saw no ack.
+        self._recorder.offer_frame(
+            FrameRow(
+                site, bed, frame.epoch, frame.seq, frame.t0_ms, frame.end_ms, lane, arrived_ms, payload
+            )
+        )
+        if arrival is not None:
+            self._feed.publish_wave(WaveEntry(site, bed, arrived_ms, payload))
+        self._frames.labels(lane).inc()
+        self._stage.beat()
+
+    def _take_event(self, site: str, bed: str, event: BedEvent) -> None:
+        if self._pipeline.push_event(site, bed, event):
+            self._recorder.keep([(site, bed, event)])
+            self._new_events.setdefault(f"{site}/{bed}", []).append(event)
+
+    def _count(self, site: str, where: str, error: WireError) -> None:
+        key = (site, error.kind)
+        if key not in self._seen_errors:
+            if len(self._seen_errors) >= MAX_SITES_COUNTED:
+                key = ("other", error.kind)
+            else:
+                _log.warning("%s: %s (counted from now on, not logged)", where[:120], error)
+            self._seen_errors.add(key)
+        labels: Any = key
+        self._errors.labels(*labels).inc()

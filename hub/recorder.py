@@ -1,0 +1,165 @@
+"""From the pipeline to the store: bounded queues, batches, retries, and the acks that follow a commit."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from hub.errors import StoreError
+from hub.model import Ack, AlertTransition, BedEvent
+from hub.pipeline import StoredSegment
+from hub.stages import Stage
+from hub.store.rows import FrameRow
+from hub.store.store import Store
+
+_log = logging.getLogger(__name__)
+
+BATCH_S: Final = 0.2
+"""Frames wait this long for company; a commit then follows within the second promised."""
+BATCH_FRAMES: Final = 2000
+MAX_FRAMES: Final = 40_000
+"""Frames that may wait.  When full, a frame is refused: not acknowledged, the site sends it again."""
+MAX_RECORDS: Final = 100_000
+"""Alert transitions, segments and events that may wait; they are never dropped, the oldest failure is loud."""
+RETRY_S: Final = 1.0
+LAST_SEQ: Final = 2**32 - 1
+MAX_MISSING: Final = 100
+"""Ranges that one ack names (protocol, section 5)."""
+
+
+def bounded_ack(ack: Ack) -> Ack:
+    """Cut an ack to the ranges it may name: the last one then says that nothing above is acknowledged."""
+    if len(ack.missing) <= MAX_MISSING:
+        return ack
+    named = ack.missing[: MAX_MISSING - 1]
+    return Ack(epoch=ack.epoch, contiguous=ack.contiguous, missing=(*named, (ack.missing[MAX_MISSING - 1][0], LAST_SEQ)))
+
+
+class Recorder:
+    """Writes everything that must not be lost; live traces and alerts never wait for it."""
+
+    def __init__(
+        self,
+        store: Store,
+        publish_ack: Callable[[str, str, Ack], Awaitable[bool]],
+        make_stage: Callable[[str, Callable[[], int]], Stage],
+    ) -> None:
+        self._store = store
+        self._publish_ack = publish_ack
+        self._frames: deque[FrameRow] = deque()
+        self._records: deque[AlertTransition | StoredSegment | tuple[str, str, BedEvent]] = deque()
+        self._acks: dict[tuple[str, str, int], Ack] = {}
+        self._wake = asyncio.Event()
+        self._is_failing = False
+        self.refused_frames = 0
+        self.conflicting_frames = 0
+        self.frame_stage = make_stage("store_frames", lambda: len(self._frames))
+        self.record_stage = make_stage("store_records", lambda: len(self._records))
+        self.ack_stage = make_stage("acks", lambda: len(self._acks))
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last write failed."""
+        return self._is_failing
+
+    def offer_frame(self, row: FrameRow) -> bool:
+        """Queue a frame; False when the queue is full, and then the site will send it again."""
+        if len(self._frames) >= MAX_FRAMES:
+            if self.refused_frames == 0:
+                _log.error("%d frames wait for the database: further ones are refused until it answers", MAX_FRAMES)
+            self.refused_frames += 1
+            return False
+        self._frames.append(row)
+        self._wake.set()
+        return True
+
+    def keep(self, records: Iterable[AlertTransition | StoredSegment | tuple[str, str, BedEvent]]) -> None:
+        """Queue what is never dropped."""
+        self._records.extend(records)
+        if len(self._records) > MAX_RECORDS:
+            _log.critical("%d alert and analysis records wait for the database", len(self._records))
+        self._wake.set()
+
+    # --------------------------------------------------------------- the stages
+
+    async def write_frames(self) -> None:
+        """Write frames in batches for ever."""
+        while True:
+            if not self._frames:
+                self._wake.clear()
+                await self._wake.wait()
+            await asyncio.sleep(BATCH_S)
+            batch = [self._frames[k] for k in range(min(BATCH_FRAMES, len(self._frames)))]
+            if not batch:
+                continue
+            try:
+                acks = await self._store.append_frames(batch)
+            except StoreError as error:
+                await self._failed(error)
+                self.frame_stage.turn()
+                continue
+            self._recovered()
+            for _ in batch:
+                self._frames.popleft()
+            self.conflicting_frames += acks.conflicting
+            for (site, bed), ack in acks.items():
+                self._acks[site, bed, ack.epoch] = ack
+            for site, bed, ack in acks.older:
+                self._acks[site, bed, ack.epoch] = ack
+            self.frame_stage.beat()
+
+    async def write_records(self) -> None:
+        """Write alerts, segments and events, oldest first, for ever."""
+        while True:
+            if not self._records:
+                await asyncio.sleep(BATCH_S)
+                continue
+            record = self._records[0]
+            try:
+                match record:
+                    case AlertTransition():
+                        await self._store.save_transitions([record])
+                    case StoredSegment():
+                        await self._store.save_classifications(
+                            record.site,
+                            record.bed,
+                            record.fetus,
+                            record.origin_ms,
+                            [record.classification],
+                            record.algorithm,
+                        )
+                    case (site, bed, event):
+                        await self._store.append_events(site, bed, [event])
+            except StoreError as error:
+                await self._failed(error)
+                self.record_stage.turn()
+                continue
+            self._recovered()
+            self._records.popleft()
+            self.record_stage.beat()
+
+    async def send_acks(self) -> None:
+        """Publish the newest ack of each bed for ever; one that the broker did not take waits."""
+        while True:
+            await asyncio.sleep(BATCH_S)
+            for key, ack in list(self._acks.items()):
+                site, bed, _ = key
+                self.ack_stage.turn()
+                if not await self._publish_ack(site, bed, bounded_ack(ack)):
+                    break
+                if self._acks.get(key) is ack:
+                    del self._acks[key]
+                self.ack_stage.beat()
+
+    async def _failed(self, error: StoreError) -> None:
+        if not self._is_failing:
+            _log.error("the database does not take writes, trying on: %s", error)
+        self._is_failing = True
+        await asyncio.sleep(RETRY_S)
+
+    def _recovered(self) -> None:
+        if self._is_failing:
+            _log.info("the database takes writes again; %d frames waited", len(self._frames))
+        self._is_failing = False
+        self.refused_frames = 0
