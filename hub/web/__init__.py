@@ -1,0 +1,1 @@
+"""The web room: HTTP, the live push to the consoles, and the files of the browser console."""

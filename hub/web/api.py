@@ -1,0 +1,195 @@
+"""The routes under `/api/v1`."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.openapi.models import Example
+from fastapi.responses import Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from hub.model import AckReason, Alert
+from hub.web import examples
+from hub.web.access import Caller, CallerOf
+from hub.web.backend import Backend
+from hub.web.limits import HttpLimits
+from hub.web.problems import Fault, ProblemError, ProblemKind
+from hub.web.schemas import AlertList, BedList, Strip, described
+from hub.web.strip import render_strip, snap_span
+from hub.wire import encode_batch, encode_json
+
+WAVE_TYPE: Final = "application/vnd.ctg.wave"
+_NAME_PATTERN: Final = "^[A-Za-z0-9_-]{1,32}$"
+
+T = TypeVar("T")
+
+
+def parse_instant(value: object) -> int:
+    """Read ISO 8601 with an offset, or integer Unix ms, as Unix ms."""
+    text = str(value).strip()
+    if text.lstrip("-").isdigit():
+        return int(text)
+    expected = "expected ISO 8601 in UTC such as 2026-07-29T03:15:00Z, or integer Unix ms"
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(expected) from None
+    if instant.tzinfo is None:
+        msg = f"{expected}; the Z is missing"
+        raise ValueError(msg)
+    return round(instant.timestamp() * 1000)
+
+
+Instant = Annotated[
+    int,
+    BeforeValidator(parse_instant),
+    Field(ge=0, le=7_258_118_400_000),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]}),
+]
+SiteName = Annotated[str, Path(pattern=_NAME_PATTERN, examples=["h012"])]
+BedName = Annotated[str, Path(pattern=_NAME_PATTERN, examples=["bed3"])]
+
+
+class AckRequest(BaseModel):
+    """Who acknowledges, and why the alert may rest."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    by: str = Field(min_length=1, max_length=64)
+    reason: AckReason
+
+
+def build_api(backend: Backend, limits: HttpLimits) -> APIRouter:
+    """Build the router; every route takes its caller from `hub.web.access`."""
+    router = APIRouter(prefix="/api/v1")
+    renders = asyncio.Semaphore(limits.renders)
+
+    async def answer(question: Awaitable[T]) -> T:
+        async with asyncio.timeout(limits.answer_s):
+            return await question
+
+    @router.get("/beds", responses=described(BedList, examples.BEDS, "Every bed in the caller's scope"))
+    async def list_beds(caller: CallerOf) -> Response:
+        """List the beds as they stand now: numbers, data age, latest analysis."""
+        t_ms = backend.now_ms()
+        views = [view for view in backend.views(None, True) if caller.may_see(view.site)]
+        return _json({"t_ms": t_ms, "beds": views})
+
+    @router.get(
+        "/beds/{site}/{bed}/strip",
+        responses=described(
+            Strip, examples.STRIP, "The samples of the span, and what is known of it", 404, 422, 503, 504
+        )
+        | {200: _strip_answer()},
+    )
+    async def read_strip(
+        request: Request,
+        caller: CallerOf,
+        site: SiteName,
+        bed: BedName,
+        from_: Annotated[Instant, Query(alias="from", openapi_examples=_instants("2026-07-29T03:00:00Z"))],
+        to: Annotated[Instant, Query(openapi_examples=_instants("2026-07-29T03:20:00Z"))],
+        step_ms: Annotated[
+            int | None,
+            Query(
+                ge=500, le=3_600_000, multiple_of=250, description="Least and greatest of each step instead"
+            ),
+        ] = None,
+    ) -> Response:
+        """Read one bed over a span.
+
+        With `Accept: application/vnd.ctg.wave` the frames themselves, in one wave batch.
+        """
+        _check_scope(caller, site, f"{site}/{bed}")
+        is_binary = WAVE_TYPE in request.headers.get("accept", "")
+        _check_span(from_, to, None if is_binary else step_ms, limits)
+        from_ms, to_ms = snap_span(from_, to)
+        async with renders:
+            try:
+                data = await answer(backend.read_strip(site, bed, from_ms, to_ms))
+            except KeyError:
+                raise ProblemError(ProblemKind.NOT_FOUND, f"{site}/{bed}: no such bed") from None
+            if is_binary:
+                entries = [entry for entry, _ in data.entries]
+                batch = await asyncio.to_thread(encode_batch, 0, backend.now_ms(), entries)
+                return Response(batch, media_type=WAVE_TYPE)
+            body = await asyncio.to_thread(render_strip, site, bed, from_ms, to_ms, data, step_ms=step_ms)
+        return Response(body, media_type="application/json")
+
+    @router.get(
+        "/alerts", responses=described(AlertList, examples.ALERTS, "Alerts, newest first", 422, 503, 504)
+    )
+    async def list_alerts(
+        caller: CallerOf,
+        open_only: Annotated[bool, Query(alias="open", description="Only those that are not clear")] = False,
+        limit: Annotated[int, Query(ge=1, le=limits.alerts)] = 200,
+        site: Annotated[str | None, Query(pattern=_NAME_PATTERN, examples=["h012"])] = None,
+        bed: Annotated[str | None, Query(pattern=_NAME_PATTERN, examples=["bed3"])] = None,
+    ) -> Response:
+        """List alerts and how they stand."""
+        found = await answer(backend.read_alerts(open_only=open_only, limit=limit, site=site, bed=bed))
+        return _json({"alerts": [alert for alert in found if caller.may_see(alert.site)]})
+
+    @router.post(
+        "/alerts/{alert_id}/ack",
+        responses=described(
+            Alert, examples.ACKNOWLEDGED, "The alert as it now stands", 403, 404, 409, 422, 503, 504
+        ),
+    )
+    async def acknowledge(
+        caller: CallerOf,
+        alert_id: Annotated[str, Path(max_length=200, examples=[examples.ALERT.id])],
+        request: Annotated[AckRequest, examples.ACK_BODY],
+    ) -> Response:
+        """Acknowledge an alert: a named person knows, and says why it may rest."""
+        _check_scope(caller, alert_id.partition(".")[0], alert_id)
+        try:
+            alert = await answer(backend.acknowledge(alert_id, request.by, request.reason))
+        except KeyError:
+            raise ProblemError(ProblemKind.NOT_FOUND, f"{alert_id}: no such alert, or it is clear") from None
+        except ValueError as error:
+            raise ProblemError(ProblemKind.CONFLICT, f"{alert_id}: {error}") from error
+        return _json(alert)
+
+    return router
+
+
+def _json(message: object) -> Response:
+    return Response(encode_json(message), media_type="application/json")
+
+
+def _check_scope(caller: Caller, site: str, what: str) -> None:
+    """Let what lies outside the scope not exist for the caller."""
+    if not caller.may_see(site):
+        raise ProblemError(ProblemKind.NOT_FOUND, f"{what}: nothing here")
+
+
+def _check_span(from_ms: int, to_ms: int, step_ms: int | None, limits: HttpLimits) -> None:
+    span_s = (to_ms - from_ms) / 1000
+    if span_s <= 0:
+        raise _span_problem(ProblemKind.INVALID_REQUEST, f"a time after from={from_ms}", f"{to_ms}")
+    longest_s = limits.raw_span_s if step_ms is None else limits.decimated_span_s
+    if span_s > longest_s:
+        form = "without step_ms" if step_ms is None else "with step_ms"
+        expected = f"a span of at most {longest_s} s {form}"
+        raise _span_problem(ProblemKind.SPAN_TOO_LONG, expected, f"{span_s:g} s")
+    if step_ms is not None and span_s * 1000 / step_ms > limits.bins:
+        expected = f"a span of at most {limits.bins} steps"
+        raise _span_problem(ProblemKind.SPAN_TOO_LONG, expected, f"{span_s * 1000 / step_ms:.0f} steps")
+
+
+def _span_problem(kind: ProblemKind, expected: str, came: str) -> ProblemError:
+    fault = Fault(where="query.to", expected=expected, came=came)
+    return ProblemError(kind, f"query.to: expected {expected}, got {came}", [fault])
+
+
+def _instants(text: str) -> dict[str, Example]:
+    return {"iso": {"value": text}, "ms": {"value": parse_instant(text)}}
+
+
+def _strip_answer() -> dict[str, Any]:
+    answer = described(Strip, examples.STRIP, "The samples of the span, and what is known of it")[200]
+    binary = {"schema": {"type": "string", "format": "binary"}, "example": examples.STRIP_BATCH_HEX}
+    return {**answer, "content": {**answer["content"], WAVE_TYPE: binary}}

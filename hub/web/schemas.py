@@ -1,0 +1,105 @@
+"""Shapes of the answers, for OpenAPI; the answers themselves are encoded by `hub.wire`."""
+
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+from hub.model import Alert, BedAnalysis, BedEvent, BedView
+from hub.web.backend import Dependency, StageProgress
+from hub.web.problems import KINDS, MEDIA_TYPE, Problem, problem_body
+
+
+class BedList(BaseModel):
+    """Every bed in the caller's scope."""
+
+    t_ms: int
+    beds: list[BedView]
+
+
+class MinMax(BaseModel):
+    """Least and greatest value of each step; null where nothing was readable."""
+
+    min: list[float | None]
+    max: list[float | None]
+
+
+class LateSpan(BaseModel):
+    """A span that was filled in afterwards, and when its last part arrived."""
+
+    from_ms: int
+    to_ms: int
+    arrived_ms: int
+
+
+class Strip(BaseModel):
+    """One bed over one span; only channels that occur are present."""
+
+    site: str
+    bed: str
+    from_ms: int
+    to_ms: int
+    period_ms: int
+    channels: dict[str, list[float | None] | MinMax]
+    late: list[LateSpan]
+    events: list[BedEvent]
+    analysis: BedAnalysis | None
+    alerts: list[Alert]
+
+
+class AlertList(BaseModel):
+    """Alerts, newest first."""
+
+    alerts: list[Alert]
+
+
+class Alive(BaseModel):
+    """The event loop turns."""
+
+    status: str
+    boot_id: str
+    t_ms: int
+
+
+class Ready(BaseModel):
+    """Everything the hub depends on."""
+
+    is_ready: bool
+    dependencies: dict[str, Dependency]
+
+
+class Progress(BaseModel):
+    """How old the last item of each stage is."""
+
+    boot_id: str
+    t_ms: int
+    stages: dict[str, StageProgress]
+
+
+def described(
+    model: type, example: object, description: str, *problems: int
+) -> dict[int | str, dict[str, Any]]:
+    """Describe the answers of a route: the good one with an example, and its problems."""
+    answers: dict[int | str, dict[str, Any]] = {
+        200: {
+            "model": model,
+            "description": description,
+            "content": {"application/json": {"example": example}},
+        }
+    }
+    for status in (*problems, 421, 500):
+        kind = next(kind for kind, (of_kind, _) in KINDS.items() if of_kind == status)
+        body = problem_body(kind, "what was expected, where, and what came", "/the/path/asked/for")
+        answers[status] = {
+            "description": KINDS[kind][1],
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": body}},
+        }
+    return answers
+
+
+def add_problem_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Put the schema of problem details among the components of an OpenAPI document."""
+    problem = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
+    components = schema.setdefault("components", {}).setdefault("schemas", {})
+    components.update(problem.pop("$defs", {}))
+    components["Problem"] = problem
+    return schema

@@ -1,0 +1,139 @@
+"""The strip of one bed: wave frames to samples on the grid, and to JSON."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from hub.errors import WireError
+from hub.model import GRID_MS, Channel, FloatArray, Lane, WaveEntry, WaveFrame
+from hub.web.backend import StripData
+from hub.wire import decode_wave, encode_json, to_values
+
+CHANNEL_NAMES: Final = {channel: channel.name.lower() for channel in Channel}
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """One frame with the grid ticks it covers, counted from the epoch."""
+
+    frame: WaveFrame
+    start: int
+    stop: int
+    lane: Lane
+    arrived_ms: int
+
+
+def snap_span(from_ms: int, to_ms: int) -> tuple[int, int]:
+    """Widen a span to the sample grid."""
+    return from_ms // GRID_MS * GRID_MS, -(-to_ms // GRID_MS) * GRID_MS
+
+
+def render_strip(
+    site: str, bed: str, from_ms: int, to_ms: int, data: StripData, *, step_ms: int | None = None
+) -> bytes:
+    """Render the strip as JSON; takes long for long spans, so call it off the event loop."""
+    placed = _place_frames(data.entries)
+    channels = _sample_channels(placed, from_ms, to_ms)
+    body = {
+        "site": site,
+        "bed": bed,
+        "from_ms": from_ms,
+        "to_ms": to_ms,
+        "period_ms": step_ms or GRID_MS,
+        "channels": {
+            CHANNEL_NAMES[channel]: _render_channel(values, step_ms) for channel, values in channels.items()
+        },
+        "late": _late_spans(placed, from_ms, to_ms),
+        "events": data.events,
+        "analysis": data.analysis,
+        "alerts": data.alerts,
+    }
+    return encode_json(body)
+
+
+def decimate(values: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
+    """Least and greatest value of every `n` samples, NaN where none is valid; the last bin may be short."""
+    n_bins = -(-values.size // n)
+    padded = np.full(n_bins * n, np.nan)
+    padded[: values.size] = values
+    bins = padded.reshape(n_bins, n)
+    is_empty = np.isnan(bins).all(axis=1)
+    low = np.where(np.isnan(bins), np.inf, bins).min(axis=1, initial=np.inf)
+    high = np.where(np.isnan(bins), -np.inf, bins).max(axis=1, initial=-np.inf)
+    return np.where(is_empty, np.nan, low), np.where(is_empty, np.nan, high)
+
+
+def _place_frames(entries: Iterable[tuple[WaveEntry, Lane]]) -> list[_Placed]:
+    """Decode the frames and put them on the grid, in the order of their arrival.
+
+    A frame that follows its predecessor in sequence and misses its end by one tick
+    only because the site's clock is being smoothed is moved to join it, as the ring does.
+    """
+    decoded = []
+    for entry, lane in entries:
+        try:
+            frame = decode_wave(entry.payload, site=entry.site, bed=entry.bed)
+        except WireError:
+            continue  # of a newer version: stored as it came, counted on arrival
+        decoded.append((frame, lane, entry.arrived_ms))
+    decoded.sort(key=lambda item: (item[0].epoch, item[0].seq))
+    placed: list[_Placed] = []
+    for frame, lane, arrived_ms in decoded:
+        start, stop = round(frame.t0_ms / GRID_MS), round(frame.end_ms / GRID_MS)
+        last = placed[-1] if placed else None
+        if last and (last.frame.epoch, last.frame.seq + 1) == (frame.epoch, frame.seq):
+            shift = last.stop - start
+            if abs(shift) == 1:
+                start, stop = start + shift, stop + shift
+        placed.append(_Placed(frame, start, stop, lane, arrived_ms))
+    placed.sort(key=lambda item: item.arrived_ms)
+    return placed
+
+
+def _sample_channels(placed: Sequence[_Placed], from_ms: int, to_ms: int) -> dict[Channel, FloatArray]:
+    """Values of each channel that occurs, shape (n_samples,), NaN where nothing came."""
+    first, last = from_ms // GRID_MS, to_ms // GRID_MS
+    channels: dict[Channel, FloatArray] = {}
+    for item in placed:
+        start, stop = max(item.start, first), min(item.stop, last)
+        if start >= stop:
+            continue
+        frame = item.frame
+        # Sources slower or faster than 4 Hz: each grid tick takes the sample that covers its middle.
+        middle_ms = (np.arange(start, stop) - item.start) * GRID_MS + GRID_MS // 2
+        ticks = (middle_ms // frame.period_ms).clip(0, frame.n_ticks - 1)
+        for block in frame.channels:
+            if block.channel not in channels:
+                channels[block.channel] = np.full(last - first, np.nan)
+            channels[block.channel][start - first : stop - first] = to_values(block)[ticks]
+    return dict(sorted(channels.items()))
+
+
+def _render_channel(values: FloatArray, step_ms: int | None) -> msgspec.Raw:
+    """Encode one channel by itself, so that no single call holds the interpreter for long."""
+    if step_ms is None:
+        return msgspec.Raw(encode_json(values.tolist()))
+    low, high = decimate(values, step_ms // GRID_MS)
+    return msgspec.Raw(encode_json({"min": low.tolist(), "max": high.tolist()}))
+
+
+def _late_spans(placed: Sequence[_Placed], from_ms: int, to_ms: int) -> list[dict[str, int]]:
+    """Spans that were filled in later; touching ones are one span, which arrived when its last part did."""
+    late = sorted(
+        (max(item.start * GRID_MS, from_ms), min(item.stop * GRID_MS, to_ms), item.arrived_ms)
+        for item in placed
+        if item.lane is Lane.FILL
+    )
+    spans: list[dict[str, int]] = []
+    for start_ms, stop_ms, arrived_ms in late:
+        if start_ms >= stop_ms:
+            continue
+        if not spans or start_ms > spans[-1]["to_ms"]:
+            spans.append({"from_ms": start_ms, "to_ms": stop_ms, "arrived_ms": arrived_ms})
+            continue
+        spans[-1]["to_ms"] = max(spans[-1]["to_ms"], stop_ms)
+        spans[-1]["arrived_ms"] = max(spans[-1]["arrived_ms"], arrived_ms)
+    return spans
