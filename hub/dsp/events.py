@@ -1,0 +1,245 @@
+"""Accelerations and decelerations: where the FHR leaves its baseline, and what kind of leaving it is."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from hub.dsp import rules
+from hub.dsp.quality import bridge_gaps, find_runs, hold_last
+from hub.model import (
+    FS_HZ,
+    Acceleration,
+    BoolArray,
+    Contraction,
+    Deceleration,
+    DecelerationKind,
+    FloatArray,
+)
+
+SMOOTHING_S: Final = 3.0
+ACCELERATION_EDGE_BPM: Final = 4.0
+DECELERATION_EDGE_BPM: Final = 6.0
+"""An event begins and ends this far from the baseline."""
+ACCELERATION_MARGIN_BPM: Final = 0.0
+DECELERATION_MARGIN_BPM: Final = 3.0
+"""How much less than the nominal 15 is enough, because the baseline itself is uncertain by that much."""
+
+FIRST_BOTTOM_DEPTH: Final = 0.5
+FIRST_BOTTOM_HOLD_S: Final = 8.0
+ONSET_DEPTH: Final = 0.1
+BOTTOM_REACHED: Final = 0.95
+ONSET_SEARCH_S: Final = 30.0
+
+EARLY_LAG_S: Final = 15.0
+"""A nadir up to this long after the peak of its contraction still coincides with it (E)."""
+LEAD_S: Final = 20.0
+LAG_MAX_S: Final = 90.0
+PROVISIONAL_S: Final = 120.0
+"""Findings that end within the last 2 min may still change."""
+
+
+def find_accelerations(
+    fhr: FloatArray, baseline: FloatArray, *, gestational_weeks: Sequence[float | None]
+) -> list[list[Acceleration]]:
+    """Find accelerations of the FHR of each bed.
+
+    Parameters
+    ----------
+    fhr, baseline : ndarray, shape (n_beds, n_samples)
+        Heart rate and its baseline in beats/min at 4 Hz.  NaN in `fhr` marks loss.
+    gestational_weeks : sequence of float or None, length n_beds
+        Below 32 weeks 10 beats/min for 10 s are enough, else 15 for 15 s [1]_;
+        unknown counts as 32 or more.
+
+    Returns
+    -------
+    list of list of Acceleration
+        One list per bed, in time order.  From 2 min on they are marked prolonged.
+
+    Notes
+    -----
+    From 4 beats/min above the baseline to the return there.  A gap of more than
+    15 s ends an acceleration: what was not seen does not reassure.
+
+    References
+    ----------
+    .. [1] Clinical rules section 1.4, after the JSOG definitions of 2003.
+    """
+    rise = _departure(fhr, baseline, sign=1.0)
+    n = fhr.shape[-1]
+    found: list[list[Acceleration]] = [[] for _ in range(fhr.shape[0])]
+    for bed, start, stop in find_runs(rise > ACCELERATION_EDGE_BPM):
+        rule = rules.acceleration_rule(gestational_weeks[bed])
+        part = rise[bed, start:stop]
+        peak = int(part.argmax())
+        if (
+            stop - start < rule.min_duration_s * FS_HZ
+            or part[peak] < rule.min_rise_bpm - ACCELERATION_MARGIN_BPM
+        ):
+            continue
+        found[bed].append(
+            Acceleration(
+                onset_s=float(start / FS_HZ),
+                peak_s=float((start + peak) / FS_HZ),
+                end_s=float(stop / FS_HZ),
+                rise_bpm=float(part[peak]),
+                is_prolonged=bool(stop - start >= rules.ACCELERATION_PROLONGED_S.value * FS_HZ),
+                is_provisional=bool(n - stop < PROVISIONAL_S * FS_HZ),
+            )
+        )
+    return found
+
+
+def find_decelerations(
+    fhr: FloatArray,
+    baseline: FloatArray,
+    *,
+    contractions: Sequence[Sequence[Contraction]],
+    are_contractions_known: BoolArray,
+) -> list[list[Deceleration]]:
+    """Find decelerations of the FHR of each bed, with kind and severity.
+
+    Parameters
+    ----------
+    fhr, baseline : ndarray, shape (n_beds, n_samples)
+        Heart rate and its baseline in beats/min at 4 Hz.  NaN in `fhr` marks loss.
+    contractions : sequence of sequence of Contraction, length n_beds
+        Contractions of each bed.
+    are_contractions_known : ndarray of bool, shape (n_beds, n_samples)
+        False where the sensor could not have shown a contraction.
+
+    Returns
+    -------
+    list of list of Deceleration
+        One list per bed, in time order.
+
+    Notes
+    -----
+    From 6 beats/min below the baseline to the return there, at least 15 s and, at
+    the lowest point, at least 12 beats/min (15 less what the baseline is uncertain
+    by [3]_).  A gap that begins at 15 beats/min or more below the baseline is a
+    fall in progress, not loss [2]_; it is followed for 10 min at most.
+
+    Kind [1]_: 2 min and longer are prolonged; less than 30 s from the onset to the
+    first bottom are variable; gradual ones are early when the nadir comes at most
+    15 s after the peak of their contraction and late when it comes later, and
+    undetermined when contractions are unknown or none is near.
+
+    References
+    ----------
+    .. [1] Clinical rules sections 1.5 and 1.6, after the JSOG definitions of 2003.
+    .. [2] Clinical rules section 6.
+    .. [3] Chosen on the 44 development records of FHRMA.
+    """
+    depth = _continue_falls(_departure(fhr, baseline, sign=-1.0), np.isfinite(bridge_gaps(fhr)))
+    found: list[list[Deceleration]] = [[] for _ in range(fhr.shape[0])]
+    least_bpm = rules.VARIABLE_MIN_DROP_BPM.value - DECELERATION_MARGIN_BPM
+    for bed, start, stop in find_runs(depth > DECELERATION_EDGE_BPM):
+        if stop - start < rules.VARIABLE_MIN_S.value * FS_HZ or depth[bed, start:stop].max() < least_bpm:
+            continue
+        earliest = round(found[bed][-1].end_s * FS_HZ) if found[bed] else 0
+        found[bed].append(
+            _describe(
+                fhr[bed],
+                baseline[bed],
+                depth[bed],
+                (int(start), int(stop)),
+                earliest=earliest,
+                contractions=contractions[bed] if are_contractions_known[bed, start:stop].any() else None,
+            )
+        )
+    return found
+
+
+def _departure(fhr: FloatArray, baseline: FloatArray, *, sign: float) -> FloatArray:
+    """Distance from the baseline, averaged over 3 s; 0 in gaps that are not bridged."""
+    swing = sign * (bridge_gaps(fhr) - baseline)
+    seen = np.isfinite(swing)
+    width = round(SMOOTHING_S * FS_HZ)
+    total = uniform_filter1d(np.where(seen, swing, 0.0), width, axis=-1, mode="constant")
+    share = uniform_filter1d(seen.astype(np.float64), width, axis=-1, mode="constant")
+    return np.asarray(np.where(seen, total / np.maximum(share, 1e-9), 0.0), np.float64)
+
+
+def _continue_falls(depth: FloatArray, seen: BoolArray) -> FloatArray:
+    """Carry a fall of 15 beats/min or more on through the gap behind it."""
+    held = hold_last(np.where(seen, depth, np.nan))
+    index = np.arange(depth.shape[-1])
+    last_seen = np.maximum.accumulate(np.where(seen, index, -1), axis=-1)
+    within = index - last_seen <= rules.DECELERATION_BASELINE_CHANGE_S.value * FS_HZ
+    is_fall = ~seen & within & (held >= rules.FALL_BEFORE_GAP_BPM.value)
+    return np.where(is_fall, held, depth)
+
+
+def _describe(
+    fhr: FloatArray,
+    baseline: FloatArray,
+    depth: FloatArray,
+    span: tuple[int, int],
+    *,
+    earliest: int,
+    contractions: Sequence[Contraction] | None,
+) -> Deceleration:
+    start, stop = span
+    rate = fhr[start:stop]
+    nadir = (
+        start + int(np.nanargmin(rate))
+        if np.isfinite(rate).any()
+        else start + int(depth[start:stop].argmax())
+    )
+    nadir_bpm = float(fhr[nadir] if np.isfinite(fhr[nadir]) else baseline[nadir] - depth[nadir])
+    onset, bottom = _find_first_bottom(depth, start, stop, earliest)
+    onset_s, end_s = onset / FS_HZ, stop / FS_HZ
+    contraction = _matching_contraction(nadir / FS_HZ, contractions or ())
+    lag_s = None if contraction is None else nadir / FS_HZ - contraction.peak_s
+    onset_to_nadir_s = (bottom - onset) / FS_HZ
+    kind = _kind(end_s - onset_s, onset_to_nadir_s, lag_s)
+    depth_bpm = float(baseline[nadir] - nadir_bpm)
+    after = fhr[stop:]
+    return Deceleration(
+        onset_s=onset_s,
+        nadir_s=nadir / FS_HZ,
+        end_s=end_s,
+        depth_bpm=depth_bpm,
+        nadir_bpm=nadir_bpm,
+        kind=kind,
+        severity=rules.severity_of(kind, drop_bpm=depth_bpm, nadir_bpm=nadir_bpm, duration_s=end_s - onset_s),
+        onset_to_nadir_s=onset_to_nadir_s,
+        lag_s=lag_s,
+        readable_fraction=float(np.isfinite(rate).mean()),
+        is_ongoing=not np.isfinite(after).any(),
+        is_provisional=after.size < PROVISIONAL_S * FS_HZ,
+    )
+
+
+def _find_first_bottom(depth: FloatArray, start: int, stop: int, earliest: int) -> tuple[int, int]:
+    """Onset, where the fall can first be seen, and the bottom at which it first comes to rest."""
+    part = depth[start:stop]
+    hold = round(FIRST_BOTTOM_HOLD_S * FS_HZ)
+    padded = np.concatenate((part, np.full(hold, -np.inf)))
+    deepest_ahead = np.lib.stride_tricks.sliding_window_view(padded, hold + 1).max(axis=-1)
+    is_bottom = (part >= deepest_ahead) & (part >= FIRST_BOTTOM_DEPTH * part.max())
+    bottom = start + int(is_bottom.argmax())
+    reached = start + int((part >= BOTTOM_REACHED * depth[bottom]).argmax())
+    begin = max(start - round(ONSET_SEARCH_S * FS_HZ), earliest)
+    shallow = np.flatnonzero(depth[begin : start + 1] <= ONSET_DEPTH * depth[bottom])
+    onset = begin + int(shallow[-1]) if shallow.size else start
+    return onset, max(reached, onset)
+
+
+def _matching_contraction(nadir_s: float, contractions: Sequence[Contraction]) -> Contraction | None:
+    """Pick the last contraction that peaks before the nadir, or coincides with it."""
+    near = [c for c in contractions if -LEAD_S <= nadir_s - c.peak_s <= LAG_MAX_S and nadir_s >= c.onset_s]
+    return min(near, key=lambda c: abs(nadir_s - c.peak_s), default=None)
+
+
+def _kind(duration_s: float, onset_to_nadir_s: float, lag_s: float | None) -> DecelerationKind:
+    if duration_s >= rules.PROLONGED_MIN_S.value:
+        return DecelerationKind.PROLONGED
+    if onset_to_nadir_s < rules.GRADUAL_ONSET_S.value:
+        return DecelerationKind.VARIABLE
+    if lag_s is None:
+        return DecelerationKind.UNDETERMINED
+    return DecelerationKind.EARLY if lag_s <= EARLY_LAG_S else DecelerationKind.LATE
