@@ -9,7 +9,6 @@ from fastapi.openapi.utils import get_openapi
 from hub.web.access import AccessPolicy, CallerOf, Gate
 from hub.web.api import build_api
 from hub.web.assets import ConsoleFiles, StrictHeaders
-from hub.web.backend import Backend
 from hub.web.health import build_health
 from hub.web.limits import HttpLimits
 from hub.web.live import Feed
@@ -27,7 +26,6 @@ _DESCRIPTION: Final = (
 
 
 def create_app(
-    backend: Backend,
     feed: Feed,
     *,
     policy: AccessPolicy | None = None,
@@ -41,8 +39,8 @@ def create_app(
     install_problem_handlers(app)
     app.add_middleware(Gate, policy=policy or AccessPolicy())
     app.add_middleware(StrictHeaders)
-    app.include_router(build_health(backend))
-    app.include_router(build_api(backend, limits or HttpLimits()))
+    app.include_router(build_health(feed.backend))
+    app.include_router(build_api(feed.backend, limits or HttpLimits()))
 
     @app.websocket("/ws/v1/live")
     async def live(websocket: WebSocket, caller: CallerOf) -> None:

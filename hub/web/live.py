@@ -56,7 +56,10 @@ class Feed:
     # ---------------------------------------------------------------- publishing
 
     def publish_wave(self, entry: WaveEntry) -> None:
-        """Hand on a live frame; it is on its way to the consoles within `flush_s`."""
+        """Hand on a live frame; it is on its way to the consoles within `flush_s`.
+
+        The ring must hold it already, so that a console that joins now finds it in its history.
+        """
         if not self._subscribers:
             return
         loop = asyncio.get_running_loop()

@@ -164,6 +164,9 @@ def install_problem_handlers(app: FastAPI) -> None:
 def _fault(item: Mapping[str, Any]) -> Fault:
     return Fault(
         where=".".join(str(part) for part in item["loc"]),
-        expected=str(item["msg"]).removeprefix("Value error, ").removeprefix("expected "),
+        expected=str(item["msg"])
+        .removeprefix("Value error, ")
+        .removeprefix("expected ")
+        .removeprefix("Input should be "),
         came=repr(item.get("input"))[:_SHOWN_INPUT],
     )

@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import uvicorn
@@ -57,6 +59,15 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         self.loop.call_later(SHUTDOWN_S / 2, self.transport.abort)
 
 
+class ConsoleServer(uvicorn.Server):
+    """uvicorn's server without its signal handlers: signals are the application's."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone; whoever runs the server sets `should_exit`."""
+        yield
+
+
 def transport_of(scope: Scope) -> asyncio.Transport:
     """Transport of a WebSocket that this room's server serves."""
     transport = scope.get("extensions", {}).get(_EXTENSION, {}).get("transport")
@@ -88,7 +99,7 @@ def build_server(app: ASGIApp, host: str, port: int) -> tuple[uvicorn.Server, so
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
-    return uvicorn.Server(config), listener
+    return ConsoleServer(config), listener
 
 
 def _listen(host: str, port: int) -> socket.socket:
