@@ -56,7 +56,7 @@ class Feed:
     # ---------------------------------------------------------------- publishing
 
     def publish_wave(self, entry: WaveEntry) -> None:
-        """Hand on a live frame; it is on its way to the consoles within `flush_s`.
+        """Hand on a frame; a live one is on its way to the consoles within `flush_s`.
 
         The ring must hold it already, so that a console that joins now finds it in its history.
         """
@@ -156,8 +156,10 @@ class Feed:
                 if subscriber.wants(key):
                     self._by_bed.setdefault(key, set()).add(subscriber)
         subscriber.outbox.push_joined(new_keys)
+        history_s = min(history_s, self.limits.history_s)
+        subscriber.outbox.history_s = history_s
         if history_s > 0:
-            since_s = asyncio.get_running_loop().time() - min(history_s, self.limits.history_s)
+            since_s = asyncio.get_running_loop().time() - history_s
             subscriber.outbox.ask_history(new_keys, since_s)
         subscriber.has_news.set()
 

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from hub.model import Alert, BedEvent, WaveEntry
+from hub.model import Alert, BedEvent, FrameFlag, WaveEntry
 from hub.web.backend import BedKey
 from hub.web.board import Board
 from hub.web.flight import Flight
@@ -21,6 +21,8 @@ from hub.wire import encode_batch
 _ENTRY_OVERHEAD: Final = 10
 _REFILL_MARGIN_S: Final = 5.0
 """A frame covers time before its arrival; read that much more when a lost one is made good."""
+_MOST_HISTORY_FRAMES: Final = 5000
+"""Backfilled frames beyond this are read from the ring instead, once there is room."""
 _BEDS_PER_CHUNK: Final = 8
 """Most rings read for one message of history, so that the event loop goes on in between."""
 
@@ -50,6 +52,8 @@ class Outbox:
         self._history_since_s: dict[BedKey, float] = {}
         self._history: deque[WaveEntry] = deque()
         self.flight = Flight(limits)
+        self.history_s = 0.0
+        """History that the client asked for."""
         self.dropped_waves = 0
         """Live frames that this client did not get at once; its history makes them good later."""
         self.wave_waited_s = 0.0
@@ -78,7 +82,14 @@ class Outbox:
         self._events[name] = self._events.get(name, ()) + tuple(events)
 
     def push_wave(self, entry: WaveEntry, now_s: float) -> None:
-        """Queue a live frame; the oldest give way when the client does not keep up."""
+        """Queue a frame; of live ones the oldest give way when the client does not keep up.
+
+        A frame that was filled in later goes with the history, so that hours of
+        backfill never delay what is live.
+        """
+        if _is_backfill(entry):
+            self._push_backfill(entry, now_s)
+            return
         size = len(entry.payload) + len(entry.site) + len(entry.bed) + _ENTRY_OVERHEAD
         self._waves.append((entry, size, now_s))
         self._waves_bytes += size
@@ -202,6 +213,12 @@ class Outbox:
         self.flight.seq += 1
         self.flight.send(n_bytes, now_s, is_history=is_history)
 
+    def _push_backfill(self, entry: WaveEntry, now_s: float) -> None:
+        if len(self._history) < _MOST_HISTORY_FRAMES:
+            self._history.append(entry)
+        elif self.history_s > 0:
+            self.ask_history(((entry.site, entry.bed),), now_s - self.history_s)
+
     def _drop_waves(self, now_s: float) -> None:
         """Drop what has waited too long or is too much, and remember to read it again from the ring."""
         while self._waves:
@@ -212,3 +229,7 @@ class Outbox:
             self._waves_bytes -= size
             self.dropped_waves += 1
             self.ask_history(((entry.site, entry.bed),), pushed_s - _REFILL_MARGIN_S)
+
+
+def _is_backfill(entry: WaveEntry) -> bool:
+    return len(entry.payload) > 1 and bool(entry.payload[1] & FrameFlag.BACKFILL)
