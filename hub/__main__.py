@@ -1,0 +1,89 @@
+"""The command `ctg-hub`."""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hub.errors import HubError
+
+app = typer.Typer(
+    help="Fetal monitoring hub. Reading aid only: not a medical device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _run(work: Coroutine[Any, Any, None], level: str = "INFO") -> None:
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    try:
+        asyncio.run(work)
+    except* HubError as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        typer.echo(f"ctg-hub: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def serve() -> None:
+    """Run the hub; its settings are the CTG_… variables of the environment."""
+    from hub.app import serve as run_hub  # the other commands start without the database and web libraries
+    from hub.errors import SettingsError
+    from hub.settings import read_settings
+
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        typer.echo(f"ctg-hub: {error}", err=True)
+        raise typer.Exit(2) from None
+    _run(run_hub(settings), settings.log_level)
+
+
+@app.command()
+def demo(
+    host: Annotated[str, typer.Option(help="Address of page and broker")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the page")] = 8000,
+    mqtt_port: Annotated[int, typer.Option(help="Port of the broker")] = 1883,
+    data_dir: Annotated[Path, typer.Option(help="Where the database lives")] = Path(".demo"),
+) -> None:
+    """Run hub, broker, database and twelve simulated beds."""
+    from hub.demo import DemoPlan, run_demo
+
+    _run(run_demo(DemoPlan(host, port, mqtt_port, data_dir)))
+
+
+@app.command()
+def broker(
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on")] = 1883,
+) -> None:
+    """Run a small MQTT broker, for a demo without mosquitto."""
+    from hub.broker import run_broker
+
+    _run(run_broker(host, port))
+
+
+@app.command()
+def classify(cases: Annotated[Path, typer.Argument(help="JSON file of findings")]) -> None:
+    """Classify findings in the form of golden-classification.json and print the results."""
+    from hub.dsp.cases import classify_cases
+
+    try:
+        document = json.loads(cases.read_text(encoding="utf-8"))
+        result = classify_cases(document)
+    except (OSError, ValueError) as error:
+        typer.echo(f"ctg-hub: {cases}: {error}", err=True)
+        raise typer.Exit(1) from None
+    json.dump(result, sys.stdout, ensure_ascii=False, indent=1)
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,309 @@
+"""Builds the hub from its rooms, starts it, stops it."""
+
+import asyncio
+import logging
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from hub.acquisition.mqtt import BrokerLink
+from hub.acquisition.ring import RING_S
+from hub.errors import StoreError
+from hub.inlet import Inlet
+from hub.model import Ack, AckReason, Alert, LevelSpan, WaveEntry
+from hub.pipeline import Pipeline, run_analysis
+from hub.pipeline.bed import RIBBON_MS
+from hub.pipeline.strip import CONTEXT_MS, analyse_span
+from hub.recorder import Recorder
+from hub.settings import Settings, broker_address
+from hub.stages import Clock, Stage
+from hub.store.embedded import EmbeddedPostgres
+from hub.store.store import Store
+from hub.web.app import create_app
+from hub.web.backend import Backend, Dependency, StageProgress, StripData
+from hub.web.live import Feed
+from hub.web.server import build_server
+from hub.wire import TopicKind, decode_wave, encode_json, topic
+
+_log = logging.getLogger(__name__)
+
+COMPACT_PERIOD_S: Final = 60.0
+STORE_RETRY_S: Final = 1.0
+WATCH_DATABASE_S: Final = 1.0
+
+
+class Hub:
+    """One worker: every room, joined."""
+
+    def __init__(self, settings: Settings, store: Store, registry: CollectorRegistry) -> None:
+        self.clock = Clock()
+        self.boot_id = secrets.token_hex(4)
+        self.store = store
+        self.stages: dict[str, Stage] = {}
+        self.pipeline = Pipeline(boot_id=self.boot_id, capacity_beds=settings.max_beds)
+        self.recorder = Recorder(store, self._publish_ack, self._stage)
+        self.feed = Feed(self._backend(registry))
+        self.inlet = Inlet(
+            self.pipeline,
+            self.recorder,
+            self.feed,
+            clock=self.clock,
+            stage=self._stage("acquisition"),
+            registry=registry,
+        )
+        self.broker = BrokerLink(broker_address(settings, f"hub-{self.boot_id}"), self.inlet.take)
+        self._second = self._stage("second")
+        self._analysis = self._stage("analysis")
+        self._lag_gauge = Gauge(
+            "ctg_loop_lag_seconds", "Lateness of the last one-second tick", registry=registry
+        )
+
+    def _stage(self, name: str, pending: Callable[[], int] = lambda: 0) -> Stage:
+        self.stages[name] = Stage(name, self.clock, pending)
+        return self.stages[name]
+
+    # ------------------------------------------------------------ the start
+
+    async def restore(self) -> None:
+        """Rebuild what a worker keeps in memory from the store."""
+        now_ms = self.clock.now_ms()
+        rows = await self.store.read_recent(now_ms - RING_S * 1000)
+        self.pipeline.restore_frames(
+            (decode_wave(row.payload, site=row.site, bed=row.bed), row.lane, row.arrived_ms) for row in rows
+        )
+        for site, bed in self.pipeline.bed_keys():
+            known = await self.store.read_classifications(site, bed, now_ms - RIBBON_MS, now_ms)
+            for fetus in sorted({one.fetus for one in known}):
+                spans = [
+                    LevelSpan(
+                        start_ms=one.origin_ms + round(one.classification.start_s * 1000),
+                        end_ms=one.origin_ms + round(one.classification.end_s * 1000),
+                        level=one.classification.level,
+                    )
+                    for one in known
+                    if one.fetus == fetus
+                ]
+                self.pipeline.restore_ribbon(site, bed, fetus, sorted(spans, key=lambda span: span.start_ms))
+        self.pipeline.restore_alerts(await self.store.read_open_alerts())
+        _log.info("restored %d beds from %d frames", len(self.pipeline.bed_keys()), len(rows))
+
+    # ------------------------------------------------------------ the stages
+
+    async def run_seconds(self) -> None:
+        """Once a second: raw-rate and technical alerts, and the numbers for the consoles."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due += 1.0
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            self._lag_gauge.set(max(0.0, loop.time() - due))
+            if loop.time() - due > 1.0:
+                due = loop.time()  # after a freeze go on from now, do not run after the lost seconds
+            self._publish_second()
+            self._second.beat()
+
+    def _publish_second(self) -> None:
+        now_ms, now_s = self.clock.now_ms(), self.clock.now_s()
+        transitions = self.pipeline.tick(now_ms, now_s)
+        self.recorder.keep(transitions)
+        views = self.pipeline.views(None, now_s=now_s, with_analysis=False)
+        self.pipeline.mark_pushed()
+        self.feed.publish_second(
+            now_ms, views, [transition.alert for transition in transitions], self.inlet.take_events()
+        )
+
+    async def run_analyses(self) -> None:
+        """Each second analyse the beds whose turn it is, off the event loop."""
+        second = 0
+        while True:
+            await asyncio.sleep(1.0)
+            second += 1
+            windows = self.pipeline.due_windows(second)
+            if windows:
+                results = await asyncio.to_thread(run_analysis, windows)
+                outcome = self.pipeline.accept(results, self.clock.now_ms())
+                self.recorder.keep(outcome.transitions)
+                self.recorder.keep(outcome.segments)
+                self.feed.publish_alerts([transition.alert for transition in outcome.transitions])
+            self._analysis.beat()
+
+    async def run_compaction(self) -> None:
+        """Move frames of some age into segments, for ever."""
+        while True:
+            await asyncio.sleep(COMPACT_PERIOD_S)
+            try:
+                await self.store.compact(self.clock.now_ms())
+            except StoreError as error:
+                _log.warning("compaction put off: %s", error)
+
+    # -------------------------------------------------- what the web room sees
+
+    def _backend(self, registry: CollectorRegistry) -> Backend:
+        return Backend(
+            boot_id=self.boot_id,
+            now_ms=self.clock.now_ms,
+            views=lambda keys, with_analysis: self.pipeline.views(
+                keys, now_s=self.clock.now_s(), with_analysis=with_analysis
+            ),
+            recent_waves=self.pipeline.recent_waves,
+            alerts=self.pipeline.alerts,
+            acknowledge=self._acknowledge,
+            read_strip=self._read_strip,
+            read_alerts=self._read_alerts,
+            progress=self._progress,
+            ready=self._ready,
+            registry=registry,
+        )
+
+    async def _acknowledge(self, alert_id: str, by: str, reason: AckReason) -> Alert:
+        transition = self.pipeline.acknowledge(alert_id, by=by, reason=reason, now_ms=self.clock.now_ms())
+        self.recorder.keep([transition])
+        self.feed.publish_alerts([transition.alert])
+        return transition.alert
+
+    async def _read_strip(self, site: str, bed: str, from_ms: int, to_ms: int) -> StripData:
+        rows = await self.store.read_frames(site, bed, from_ms - CONTEXT_MS, to_ms)
+        if not rows and (site, bed) not in self.pipeline.bed_keys():
+            raise KeyError(site, bed)
+        events = await self.store.read_events(site, bed, from_ms, to_ms)
+        alerts = await self.store.read_alerts(site=site, bed=bed, since_ms=from_ms)
+        frames = [(decode_wave(row.payload, site=site, bed=bed), row) for row in rows]
+        analysis = await asyncio.to_thread(
+            analyse_span,
+            [(frame, row.lane, row.arrived_ms) for frame, row in frames],
+            from_ms=from_ms,
+            to_ms=to_ms,
+            gestational_weeks=self.pipeline.gestational_weeks((site, bed)),
+            now_ms=self.clock.now_ms(),
+        )
+        return StripData(
+            entries=tuple((WaveEntry(site, bed, row.arrived_ms, row.payload), row.lane) for row in rows),
+            events=tuple(events),
+            analysis=analysis,
+            alerts=tuple(alert for alert in alerts if alert.onset_ms <= to_ms),
+        )
+
+    async def _read_alerts(
+        self, *, open_only: bool, limit: int, site: str | None, bed: str | None
+    ) -> Sequence[Alert]:
+        if not open_only:
+            return await self.store.read_alerts(site=site, bed=bed, limit=limit)
+        open_alerts = [
+            alert
+            for alert in self.pipeline.alerts()
+            if site in {None, alert.site} and bed in {None, alert.bed}
+        ]
+        return sorted(open_alerts, key=lambda alert: -alert.raised_ms)[:limit]
+
+    def _progress(self) -> Mapping[str, StageProgress]:
+        return {
+            name: StageProgress(
+                last_item_ms=stage.last_item_ms, age_ms=round(stage.age_s * 1000), pending=stage.pending
+            )
+            for name, stage in self.stages.items()
+        }
+
+    async def _ready(self) -> Mapping[str, Dependency]:
+        try:
+            info = await self.store.describe()
+            database = Dependency(is_ok=True, detail=f"{info.server_version}, {info.layout}")
+        except StoreError as error:
+            database = Dependency(is_ok=False, detail=str(error))
+        broker = Dependency(
+            is_ok=self.broker.is_connected, detail="connected" if self.broker.is_connected else "away"
+        )
+        return {"broker": broker, "database": database}
+
+    async def _publish_ack(self, site: str, bed: str, ack: Ack) -> bool:
+        return await self.broker.publish(topic(site, bed, TopicKind.ACK), encode_json(ack), retain=True)
+
+
+async def serve(settings: Settings) -> None:
+    """Run a hub until SIGINT or SIGTERM.  Raises SettingsError or StoreError when it cannot start."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_end_on_unforeseen)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(_open_store(settings))
+        registry = CollectorRegistry()
+        hub = Hub(settings, store, registry)
+        server, listener = build_server(create_app(hub.feed), settings.http_host, settings.http_port)
+        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the hub handles them itself
+        await hub.restore()
+        _log.info("consoles: http://%s:%d/", settings.http_host, settings.http_port)
+        async with asyncio.TaskGroup() as group:
+            running = [
+                group.create_task(hub.broker.run(), name="broker"),
+                group.create_task(hub.run_seconds(), name="second"),
+                group.create_task(hub.run_analyses(), name="analysis"),
+                group.create_task(hub.run_compaction(), name="compaction"),
+                group.create_task(hub.recorder.frame_stage.keep_running(hub.recorder.write_frames)),
+                group.create_task(hub.recorder.record_stage.keep_running(hub.recorder.write_records)),
+                group.create_task(hub.recorder.ack_stage.keep_running(hub.recorder.send_acks)),
+                group.create_task(server.serve(sockets=[listener]), name="web"),
+            ]
+            await stop.wait()
+            _log.info("stopping")
+            server.should_exit = True
+            await asyncio.wait(running[-1:], timeout=5)
+            for task in running:
+                task.cancel()
+
+
+@asynccontextmanager
+async def _open_store(settings: Settings) -> AsyncIterator[Store]:
+    async with AsyncExitStack() as stack:
+        if settings.database_url is None:
+            server = EmbeddedPostgres(settings.data_dir / "postgres")
+            await asyncio.to_thread(server.start)
+            stack.push_async_callback(asyncio.to_thread, server.stop)
+            keeper = asyncio.create_task(_keep_database(server), name="database")
+            stack.push_async_callback(_cancel, keeper)
+            dsn = server.dsn
+        else:
+            dsn = settings.database_url.get_secret_value()
+        store = await _connect(dsn)
+        stack.push_async_callback(store.close)
+        yield store
+
+
+async def _connect(dsn: str) -> Store:
+    is_first = True
+    while True:
+        try:
+            return await Store.open(dsn)
+        except StoreError as error:
+            if is_first:
+                _log.warning("waiting for the database: %s", error)
+            is_first = False
+            await asyncio.sleep(STORE_RETRY_S)
+
+
+async def _keep_database(server: EmbeddedPostgres) -> None:
+    while True:
+        await asyncio.sleep(WATCH_DATABASE_S)
+        if not await asyncio.to_thread(server.is_running):
+            _log.error("the database ended; starting it again")
+            with suppress(StoreError):
+                await asyncio.to_thread(server.start)
+
+
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _end_on_unforeseen(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """End on an error that nobody awaited: a hub that limps is worse than one that starts again."""
+    _log.critical("unforeseen: %s", context.get("message"), exc_info=context.get("exception"))
+    loop.call_soon(_exit)
+
+
+def _exit() -> None:
+    raise SystemExit(1)

@@ -1,0 +1,114 @@
+"""What the hub knows of one bed beside its samples."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from hub.acquisition.timeline import Timeline
+from hub.alerts.engine import BedAlerts
+from hub.dsp.level import ShownLevel
+from hub.model import (
+    BedAnalysis,
+    BedEvent,
+    BedState,
+    Channel,
+    LevelSpan,
+    MonitorStatus,
+    SignalQuality,
+    SiteStatus,
+    WaveFrame,
+)
+from hub.pipeline.lag import LagEstimator
+from hub.wire import to_quality, to_values
+
+RIBBON_MS: Final = 12 * 3600 * 1000
+"""Longest ribbon of a console (key `[ ]`: 4, 8 or 12 h)."""
+
+RIBBON_HOLE_MS: Final = 60_000
+"""A longer time without a reading leaves a hole in the ribbon."""
+
+EVENTS_KEPT: Final = 100
+FETUS_CHANNELS: Final = {Channel.FHR1: 1, Channel.FHR2: 2, Channel.FHR3: 3}
+
+
+@dataclass(slots=True)
+class Site:
+    """What a site says of itself."""
+
+    status: SiteStatus | None = None
+
+
+@dataclass(slots=True)
+class FetusRecord:
+    """The course of one fetus: the shown level and the ribbon behind it."""
+
+    shown: ShownLevel | None = None
+    ribbon: deque[LevelSpan] = field(default_factory=deque)
+    last_segment_ms: int = 0
+    """End of the newest complete segment that was handed to the store."""
+    error: str | None = None
+    """Why the last analysis failed."""
+
+
+@dataclass(slots=True)
+class Bed:
+    """One bed: its place in the ring, its timeline, its alerts, the latest analysis."""
+
+    site: str
+    bed: str
+    row: int
+    alerts: BedAlerts
+    timeline: Timeline | None = None
+    state: BedState | None = None
+    is_test: bool = False
+    status: MonitorStatus = MonitorStatus.NONE
+    lag: LagEstimator = field(default_factory=LagEstimator)
+    clock_offset_ms: int | None = None
+    quality: dict[int, SignalQuality] = field(default_factory=dict)
+    fetuses: dict[int, FetusRecord] = field(default_factory=dict)
+    events: deque[BedEvent] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    analysis: BedAnalysis | None = None
+    is_analysis_new: bool = False
+    """Not yet pushed to the consoles."""
+    is_stale: bool = True
+    """New samples came since the last analysis."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Site and bed."""
+        return self.site, self.bed
+
+    @property
+    def fetus_numbers(self) -> tuple[int, ...]:
+        """Fetuses that have shown a signal; the first while none has."""
+        return tuple(sorted(self.fetuses)) or (1,)
+
+    def fetus(self, number: int) -> FetusRecord:
+        """Return the record of one fetus, opened when first asked for."""
+        return self.fetuses.setdefault(number, FetusRecord())
+
+    def note_frame(self, frame: WaveFrame) -> None:
+        """Take over what the newest live frame says of device, quality and fetuses."""
+        self.status = frame.status
+        for block in frame.channels:
+            number = FETUS_CHANNELS.get(block.channel)
+            if number is None:
+                continue
+            self.quality[number] = SignalQuality(int(to_quality(block)[-1]))
+            if number not in self.fetuses and not (to_values(block) != to_values(block)).all():
+                self.fetuses[number] = FetusRecord()
+
+    def extend_ribbon(self, number: int, t_ms: int, level: int | None) -> None:
+        """Lengthen the ribbon of a fetus up to `t_ms` with the level shown."""
+        ribbon = self.fetus(number).ribbon
+        last = ribbon[-1] if ribbon else None
+        if last is not None and t_ms <= last.start_ms:
+            return
+        if last is not None and t_ms - last.end_ms > RIBBON_HOLE_MS:
+            ribbon.append(LevelSpan(start_ms=t_ms, end_ms=t_ms, level=level))  # nothing was known in between
+        elif last is not None and last.level == level:
+            ribbon[-1] = LevelSpan(start_ms=last.start_ms, end_ms=t_ms, level=level)
+        else:
+            ribbon.append(LevelSpan(start_ms=last.end_ms if last else t_ms, end_ms=t_ms, level=level))
+        while ribbon and ribbon[0].end_ms < t_ms - RIBBON_MS:
+            ribbon.popleft()

@@ -1,0 +1,72 @@
+"""The reading of any stored span, as it is drawn when somebody scrolls back."""
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+
+from hub.acquisition.ring import Ring
+from hub.dsp.level import ShownLevel
+from hub.model import BedAnalysis, Lane, LevelSpan, WaveFrame
+from hub.pipeline.analysis import FETUS_COLUMNS, BedWindow, FetusResult, run_analysis
+from hub.pipeline.bed import FetusRecord
+from hub.pipeline.views import bed_analysis
+
+CONTEXT_MS = 20 * 60 * 1000
+"""Signal read before the span, so that its first minutes have a baseline to lean on."""
+
+
+def analyse_span(
+    frames: Sequence[tuple[WaveFrame, Lane, int]],
+    *,
+    from_ms: int,
+    to_ms: int,
+    gestational_weeks: float | None,
+    now_ms: int,
+) -> BedAnalysis | None:
+    """Analyse what is stored of one bed up to `to_ms`; None where there is no frame.
+
+    `frames` come with their lane and time of arrival and may begin `CONTEXT_MS`
+    before `from_ms`.  The shown level is the one at the end of the span, with what
+    is known of it today: late data that came since is in it.
+    """
+    if not frames:
+        return None
+    ring = Ring(1, length_s=max(1, -(-(to_ms - from_ms + CONTEXT_MS) // 1000)))
+    row = ring.add_bed()
+    assert row is not None  # noqa: S101  the ring was made for one bed
+    for frame, lane, arrived_ms in sorted(frames, key=lambda one: one[0].t0_ms):
+        ring.push(row, frame, is_newest=False, late_ms=arrived_ms if lane is Lane.FILL else 0)
+    samples, late_ms, end_ms = ring.window(row, ring.n_samples)
+    has_signal = np.isfinite(samples[0])
+    fetuses = tuple(k + 1 for k, column in enumerate(FETUS_COLUMNS) if has_signal[column].any()) or (1,)
+    first = int(np.argmax(has_signal.any(axis=0)))
+    first_frame = frames[0][0]
+    window = BedWindow(
+        first_frame.site,
+        first_frame.bed,
+        fetuses,
+        int(end_ms[0]),
+        samples[0, :, first:],
+        late_ms[0, first:],
+        gestational_weeks,
+    )
+    result = run_analysis([window])[0]
+    records = {one.fetus: _record_of(one, window) for one in result.fetuses}
+    return bed_analysis(records, result, now_ms=now_ms)
+
+
+def _record_of(one: FetusResult, window: BedWindow) -> FetusRecord:
+    reading = one.analysis
+    if reading is None:
+        return FetusRecord()
+    spans = deque(
+        LevelSpan(
+            start_ms=window.origin_ms + round(segment.start_s * 1000),
+            end_ms=window.origin_ms + round(segment.end_s * 1000),
+            level=segment.level,
+        )
+        for segment in reading.segments
+    )
+    level = reading.rolling.level if reading.rolling else None
+    return FetusRecord(shown=ShownLevel(level=level, since_ms=window.end_ms), ribbon=spans)
