@@ -155,10 +155,10 @@ def analyse_beds(
     clean, false = _clean(raw, remove_impossible(mhr_4))
     activity = _find_activity(toco_4, iup_4)
     baseline = estimate_baseline(clean)
-    accelerations = find_accelerations(clean, baseline, gestational_weeks=weeks)
     decelerations = find_decelerations(
         clean, baseline, contractions=activity.contractions, are_contractions_known=activity.is_known
     )
+    accelerations = find_accelerations(clean, baseline, gestational_weeks=weeks, decelerations=decelerations)
     waves = find_sinusoidal(clean, baseline)
     found = [
         BedFindings(

@@ -32,7 +32,7 @@ TIME_BOX: Final = 25
 """Steps of a running mean; three of them are close to a Gaussian of 2 min."""
 RATE_BLUR_BINS: Final = 1.5
 PRIOR_MASS: Final = 0.05
-COST_PER_BPM: Final = 3.0
+COST_PER_BPM: Final = 4.0
 COST_MAX: Final = 150.0
 
 EVENT_MAX_S: Final = rules.DECELERATION_BASELINE_CHANGE_S.value

@@ -18,13 +18,21 @@ from hub.model import (
     FloatArray,
 )
 
-SMOOTHING_S: Final = 3.0
-ACCELERATION_EDGE_BPM: Final = 4.0
-DECELERATION_EDGE_BPM: Final = 6.0
+ACCELERATION_SMOOTHING_S: Final = 6.0
+DECELERATION_SMOOTHING_S: Final = 3.0
+ACCELERATION_EDGE_BPM: Final = 5.0
+DECELERATION_EDGE_BPM: Final = 4.0
 """An event begins and ends this far from the baseline."""
-ACCELERATION_MARGIN_BPM: Final = 0.0
-DECELERATION_MARGIN_BPM: Final = 3.0
-"""How much less than the nominal 15 is enough, because the baseline itself is uncertain by that much."""
+ACCELERATION_FILL: Final = 0.9
+DECELERATION_FILL: Final = 1.33
+"""Least area of an event, as a multiple of its nominal height times its nominal duration."""
+SHOULDER_GAP_S: Final = 10.0
+SHOULDER_BPM: Final = 25.0
+"""A smaller rise that touches a deceleration is its shoulder, not an acceleration."""
+ABRUPT_MARGIN_BPM: Final = 3.0
+GRADUAL_MIN_BPM: Final = 8.0
+"""How deep is deep enough: 15 less what the baseline is uncertain by; a gradual fall has no
+minimum in the guideline, only one that can be told from variability."""
 
 FIRST_BOTTOM_DEPTH: Final = 0.5
 FIRST_BOTTOM_HOLD_S: Final = 8.0
@@ -41,7 +49,11 @@ PROVISIONAL_S: Final = 120.0
 
 
 def find_accelerations(
-    fhr: FloatArray, baseline: FloatArray, *, gestational_weeks: Sequence[float | None]
+    fhr: FloatArray,
+    baseline: FloatArray,
+    *,
+    gestational_weeks: Sequence[float | None],
+    decelerations: Sequence[Sequence[Deceleration]],
 ) -> list[list[Acceleration]]:
     """Find accelerations of the FHR of each bed.
 
@@ -52,6 +64,8 @@ def find_accelerations(
     gestational_weeks : sequence of float or None, length n_beds
         Below 32 weeks 10 beats/min for 10 s are enough, else 15 for 15 s [1]_;
         unknown counts as 32 or more.
+    decelerations : sequence of sequence of Deceleration, length n_beds
+        Decelerations of each bed, whose shoulders are no accelerations.
 
     Returns
     -------
@@ -60,23 +74,30 @@ def find_accelerations(
 
     Notes
     -----
-    From 4 beats/min above the baseline to the return there.  A gap of more than
-    15 s ends an acceleration: what was not seen does not reassure.
+    From 5 beats/min above the baseline, averaged over 6 s, to the return there,
+    and with nine tenths of the area that the nominal size would fill [2]_.  A gap
+    of more than 15 s ends an acceleration: what was not seen does not reassure.
+    A rise of less than 25 beats/min within 10 s of a deceleration is a shoulder.
 
     References
     ----------
     .. [1] Clinical rules section 1.4, after the JSOG definitions of 2003.
+    .. [2] This and the other numbers here were chosen on the 44 development
+       records of FHRMA.
     """
-    rise = _departure(fhr, baseline, sign=1.0)
+    rise = _departure(fhr, baseline, sign=1.0, smoothing_s=ACCELERATION_SMOOTHING_S)
     n = fhr.shape[-1]
     found: list[list[Acceleration]] = [[] for _ in range(fhr.shape[0])]
     for bed, start, stop in find_runs(rise > ACCELERATION_EDGE_BPM):
         rule = rules.acceleration_rule(gestational_weeks[bed])
         part = rise[bed, start:stop]
         peak = int(part.argmax())
+        least_area = ACCELERATION_FILL * rule.min_rise_bpm * rule.min_duration_s * FS_HZ
         if (
             stop - start < rule.min_duration_s * FS_HZ
-            or part[peak] < rule.min_rise_bpm - ACCELERATION_MARGIN_BPM
+            or part[peak] < rule.min_rise_bpm
+            or part.sum() < least_area
+            or (part[peak] < SHOULDER_BPM and _touches(start / FS_HZ, stop / FS_HZ, decelerations[bed]))
         ):
             continue
         found[bed].append(
@@ -117,10 +138,12 @@ def find_decelerations(
 
     Notes
     -----
-    From 6 beats/min below the baseline to the return there, at least 15 s and, at
-    the lowest point, at least 12 beats/min (15 less what the baseline is uncertain
-    by [3]_).  A gap that begins at 15 beats/min or more below the baseline is a
-    fall in progress, not loss [2]_; it is followed for 10 min at most.
+    From 4 beats/min below the baseline, averaged over 3 s, to the return there, at
+    least 15 s, with 1.33 times the area that 15 beats/min would fill in 15 s.  The
+    lowest point is at least 12 beats/min down (15 less what the baseline is
+    uncertain by), or 8 for a gradual fall [3]_.  A gap that begins at 15 beats/min
+    or more below the baseline is a fall in progress, not loss [2]_; it is followed
+    for 10 min at most.
 
     Kind [1]_: 2 min and longer are prolonged; less than 30 s from the onset to the
     first bottom are variable; gradual ones are early when the nadir comes at most
@@ -133,31 +156,47 @@ def find_decelerations(
     .. [2] Clinical rules section 6.
     .. [3] Chosen on the 44 development records of FHRMA.
     """
-    depth = _continue_falls(_departure(fhr, baseline, sign=-1.0), np.isfinite(bridge_gaps(fhr)))
+    depth = _departure(fhr, baseline, sign=-1.0, smoothing_s=DECELERATION_SMOOTHING_S)
+    depth = _continue_falls(depth, np.isfinite(bridge_gaps(fhr)))
     found: list[list[Deceleration]] = [[] for _ in range(fhr.shape[0])]
-    least_bpm = rules.VARIABLE_MIN_DROP_BPM.value - DECELERATION_MARGIN_BPM
+    drop, shortest = rules.VARIABLE_MIN_DROP_BPM.value, rules.VARIABLE_MIN_S.value
     for bed, start, stop in find_runs(depth > DECELERATION_EDGE_BPM):
-        if stop - start < rules.VARIABLE_MIN_S.value * FS_HZ or depth[bed, start:stop].max() < least_bpm:
+        part = depth[bed, start:stop]
+        deepest = part.max()
+        if (
+            stop - start < shortest * FS_HZ
+            or deepest < GRADUAL_MIN_BPM
+            or part.sum() < DECELERATION_FILL * drop * shortest * FS_HZ
+        ):
             continue
         earliest = round(found[bed][-1].end_s * FS_HZ) if found[bed] else 0
-        found[bed].append(
-            _describe(
-                fhr[bed],
-                baseline[bed],
-                depth[bed],
-                (int(start), int(stop)),
-                earliest=earliest,
-                contractions=contractions[bed] if are_contractions_known[bed, start:stop].any() else None,
-            )
+        event = _describe(
+            fhr[bed],
+            baseline[bed],
+            depth[bed],
+            (int(start), int(stop)),
+            earliest=earliest,
+            contractions=contractions[bed] if are_contractions_known[bed, start:stop].any() else None,
         )
+        is_gradual = event.onset_to_nadir_s >= rules.GRADUAL_ONSET_S.value
+        if deepest >= drop - ABRUPT_MARGIN_BPM or (
+            is_gradual and event.kind is not DecelerationKind.PROLONGED
+        ):
+            found[bed].append(event)
     return found
 
 
-def _departure(fhr: FloatArray, baseline: FloatArray, *, sign: float) -> FloatArray:
-    """Distance from the baseline, averaged over 3 s; 0 in gaps that are not bridged."""
+def _touches(start_s: float, end_s: float, decelerations: Sequence[Deceleration]) -> bool:
+    return any(
+        start_s <= d.end_s + SHOULDER_GAP_S and end_s >= d.onset_s - SHOULDER_GAP_S for d in decelerations
+    )
+
+
+def _departure(fhr: FloatArray, baseline: FloatArray, *, sign: float, smoothing_s: float) -> FloatArray:
+    """Distance from the baseline, averaged; 0 in gaps that are not bridged."""
     swing = sign * (bridge_gaps(fhr) - baseline)
     seen = np.isfinite(swing)
-    width = round(SMOOTHING_S * FS_HZ)
+    width = round(smoothing_s * FS_HZ)
     total = uniform_filter1d(np.where(seen, swing, 0.0), width, axis=-1, mode="constant")
     share = uniform_filter1d(seen.astype(np.float64), width, axis=-1, mode="constant")
     return np.asarray(np.where(seen, total / np.maximum(share, 1e-9), 0.0), np.float64)

@@ -246,7 +246,7 @@ def mark_events(events: Sequence[Acceleration] | Sequence[Deceleration], n_sampl
 def _readable_parts(
     found: BedFindings, in_window: FloatArray, start: int, stop: int
 ) -> tuple[BoolArray, FloatArray]:
-    """Find the samples that may enter the baseline, and the means of the 2-minute stretches among them."""
+    """Find the samples that may enter the baseline, and the means of 2-minute stretches outside events."""
     n = found.fhr.size
     is_event = mark_events(found.accelerations, n) | mark_events(found.decelerations, n)
     outside = np.isfinite(found.fhr[start:stop]) & ~is_event[start:stop]
@@ -259,8 +259,8 @@ def _readable_parts(
         readable = outside
     n_minutes = (stop - start) // _PIECE
     cut = (stop - start) - n_minutes * _PIECE
-    rate = np.where(readable, found.fhr[start:stop], 0.0)[cut:].reshape(n_minutes, _PIECE).sum(axis=-1)
-    count = readable[cut:].reshape(n_minutes, _PIECE).sum(axis=-1)
+    rate = np.where(outside, found.fhr[start:stop], 0.0)[cut:].reshape(n_minutes, _PIECE).sum(axis=-1)
+    count = outside[cut:].reshape(n_minutes, _PIECE).sum(axis=-1)
     pair_count = count[1:] + count[:-1]
     is_enough = (np.minimum(count[1:], count[:-1]) >= _PIECE / 3) & (pair_count > 0)
     return readable, ((rate[1:] + rate[:-1]) / np.maximum(pair_count, 1))[is_enough]
