@@ -1,0 +1,1 @@
+"""The only room that speaks to PostgreSQL: waves, events, alerts, classifications, the embedded server."""

@@ -1,0 +1,168 @@
+"""What is recorded beside the waves: bed events, alerts with their transitions, classifications."""
+
+from collections.abc import Sequence
+from typing import Final, LiteralString, TypeVar
+
+import msgspec
+
+from hub.errors import StoreError
+from hub.model import Alert, AlertTransition, BedEvent, Classification
+from hub.store.rows import StoredClassification
+from hub.store.session import Connection
+
+T = TypeVar("T")
+
+_SAVE_CLASSIFICATION: Final[LiteralString] = """
+INSERT INTO classification
+    (site, bed, fetus, algorithm, start_ms, end_ms, is_rolling, revision, origin_ms, level, classification)
+SELECT %(site)s, %(bed)s, %(fetus)s, %(algorithm)s, %(start_ms)s, %(end_ms)s, %(is_rolling)s,
+       coalesce(max(revision) + 1, 0), %(origin_ms)s, %(level)s, %(body)s::jsonb
+FROM classification
+WHERE (site, bed, fetus, algorithm, start_ms, end_ms, is_rolling)
+    = (%(site)s, %(bed)s, %(fetus)s, %(algorithm)s, %(start_ms)s, %(end_ms)s, %(is_rolling)s)
+HAVING (array_agg(classification ORDER BY revision DESC))[1] IS DISTINCT FROM %(body)s::jsonb
+    OR (array_agg(origin_ms ORDER BY revision DESC))[1] <> %(origin_ms)s
+"""
+
+
+async def write_events(connection: Connection, site: str, bed: str, events: Sequence[BedEvent]) -> None:
+    """Record events; one whose id is known is left as it stands."""
+    await connection.cursor().executemany(
+        "INSERT INTO bed_event (site, bed, id, kind, t_ms, event) VALUES (%s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT DO NOTHING",
+        [(site, bed, event.id, event.kind, event.t_ms, _to_json(event)) for event in events],
+    )
+
+
+async def read_events(
+    connection: Connection, site: str, bed: str, from_ms: int, to_ms: int
+) -> list[BedEvent]:
+    """Events of a bed in [from_ms, to_ms), by time."""
+    cursor = await connection.execute(
+        "SELECT event::text FROM bed_event WHERE site = %s AND bed = %s AND t_ms >= %s AND t_ms < %s"
+        " ORDER BY t_ms, id",
+        [site, bed, from_ms, to_ms],
+    )
+    return [_from_json(body, BedEvent) for (body,) in await cursor.fetchall()]
+
+
+async def write_transitions(connection: Connection, transitions: Sequence[AlertTransition]) -> None:
+    """Record transitions in their order, and where each alert stands after the newest."""
+    cursor = connection.cursor()
+    for step in transitions:
+        alert, body = step.alert, _to_json(step.alert)
+        await cursor.execute(
+            "INSERT INTO alert_transition (alert_id, t_ms, from_state, to_state, cause, by, alert)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            [alert.id, step.t_ms, step.from_state, step.to_state, step.cause, step.by, body],
+        )
+        await cursor.execute(
+            "INSERT INTO alert (id, site, bed, rule, state, raised_ms, changed_ms, alert)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE"
+            " SET state = excluded.state, raised_ms = excluded.raised_ms, changed_ms = excluded.changed_ms,"
+            " alert = excluded.alert WHERE excluded.changed_ms >= alert.changed_ms",
+            [
+                alert.id,
+                alert.site,
+                alert.bed,
+                alert.rule,
+                alert.state,
+                alert.raised_ms,
+                alert.changed_ms,
+                body,
+            ],
+        )
+
+
+async def read_open_alerts(connection: Connection) -> list[Alert]:
+    """Alerts that are not clear, in the order in which they were raised."""
+    cursor = await connection.execute(
+        "SELECT alert::text FROM alert WHERE state <> 'clear' ORDER BY raised_ms, id"
+    )
+    return [_from_json(body, Alert) for (body,) in await cursor.fetchall()]
+
+
+async def read_alerts(
+    connection: Connection, site: str | None, bed: str | None, since_ms: int | None, limit: int
+) -> list[Alert]:
+    """Alerts as they stand, the one that changed last first."""
+    cursor = await connection.execute(
+        "SELECT alert::text FROM alert WHERE (%(site)s::text IS NULL OR site = %(site)s)"
+        " AND (%(bed)s::text IS NULL OR bed = %(bed)s)"
+        " AND (%(since_ms)s::bigint IS NULL OR changed_ms >= %(since_ms)s)"
+        " ORDER BY changed_ms DESC, id LIMIT %(limit)s",
+        {"site": site, "bed": bed, "since_ms": since_ms, "limit": limit},
+    )
+    return [_from_json(body, Alert) for (body,) in await cursor.fetchall()]
+
+
+async def read_transitions(connection: Connection, alert_id: str) -> list[AlertTransition]:
+    """All that happened to one alert, in order."""
+    cursor = await connection.execute(
+        "SELECT jsonb_build_object('alert', alert, 'from_state', from_state, 'to_state', to_state,"
+        " 'cause', cause, 't_ms', t_ms, 'by', by)::text"
+        " FROM alert_transition WHERE alert_id = %s ORDER BY number",
+        [alert_id],
+    )
+    return [_from_json(body, AlertTransition) for (body,) in await cursor.fetchall()]
+
+
+async def write_classifications(
+    connection: Connection,
+    site: str,
+    bed: str,
+    fetus: int,
+    origin_ms: int,
+    classifications: Sequence[Classification],
+    algorithm: str,
+) -> None:
+    """Record readings; one that differs from what stands for its window becomes a further revision."""
+    await connection.cursor().executemany(
+        _SAVE_CLASSIFICATION,
+        [
+            {
+                "site": site,
+                "bed": bed,
+                "fetus": fetus,
+                "algorithm": algorithm,
+                "start_ms": origin_ms + round(reading.start_s * 1000),
+                "end_ms": origin_ms + round(reading.end_s * 1000),
+                "is_rolling": reading.is_rolling,
+                "origin_ms": origin_ms,
+                "level": reading.level,
+                "body": _to_json(reading),
+            }
+            for reading in classifications
+        ],
+    )
+
+
+async def read_classifications(
+    connection: Connection, site: str, bed: str, from_ms: int, to_ms: int
+) -> list[StoredClassification]:
+    """Newest revision of each window that reaches into [from_ms, to_ms), by time."""
+    cursor = await connection.execute(
+        "SELECT fetus, origin_ms, algorithm, revision, classification::text FROM ("
+        " SELECT DISTINCT ON (fetus, algorithm, start_ms, end_ms, is_rolling) * FROM classification"
+        " WHERE site = %s AND bed = %s AND end_ms > %s AND start_ms < %s"
+        " ORDER BY fetus, algorithm, start_ms, end_ms, is_rolling, revision DESC) AS newest"
+        " ORDER BY end_ms, start_ms, fetus, algorithm, is_rolling",
+        [site, bed, from_ms, to_ms],
+    )
+    return [
+        StoredClassification(fetus, origin_ms, algorithm, revision, _from_json(body, Classification))
+        for fetus, origin_ms, algorithm, revision, body in await cursor.fetchall()
+    ]
+
+
+def _to_json(value: object) -> str:
+    # PostgreSQL's jsonb has no NUL character; a site may send one in a text.
+    return msgspec.json.encode(value).decode().replace("\\u0000", "\\ufffd")
+
+
+def _from_json(body: str, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        msg = f"stored {kind.__name__}: {error}"
+        raise StoreError(msg) from error
