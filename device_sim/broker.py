@@ -102,14 +102,15 @@ async def hold_connection(
         except* aiomqtt.MqttError as group:
             if not is_down:
                 _log.warning(
-                    "%s: no broker at %s (%s), trying again", identifier, broker.address, _cause(group)
+                    "%s: no broker at %s (%s), trying again", identifier, broker.address, find_cause(group)
                 )
             is_down = True
         await asyncio.sleep(backoff_s)
         backoff_s = min(2 * backoff_s, _LONGEST_BACKOFF_S)
 
 
-def _cause(error: BaseException) -> BaseException:
+def find_cause(error: BaseException) -> BaseException:
+    """Give the first plain exception inside nested groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -6,7 +6,7 @@ site's beds lie in one array of bytes that is patched and sent once a second.
 """
 
 import asyncio
-import logging
+import contextlib
 import random
 import time
 from dataclasses import dataclass
@@ -15,14 +15,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from device_sim.broker import Broker
+from device_sim.broker import Broker, find_cause
 from device_sim.frames import FRAME_MS, FrameMaker
 from device_sim.scenarios import scenario_source
 from hub.errors import SettingsError
 from hub.model import GRID_MS, BedState, DeviceState, SiteState, SiteStatus
 from hub.wire import TopicKind, encode_json, topic
-
-_log = logging.getLogger(__name__)
 
 _SCENARIOS: Final = ("reassuring", "variable_mild", "late_severe", "tachycardia")
 _LOOP_S: Final = 600
@@ -77,9 +75,7 @@ async def run_load(plan: LoadPlan, broker: Broker) -> LoadReport:
                 phase_s = number / len(sites)
                 tasks.create_task(site.run(broker, start_s + phase_s, t0_ms))
     except* (OSError, EOFError, TimeoutError) as group:
-        msg = (
-            f"expected a broker at {broker.address} for {len(sites)} connections, got: {group.exceptions[0]}"
-        )
+        msg = f"expected a broker at {broker.address} for {len(sites)} connections, got: {find_cause(group)}"
         raise SettingsError(msg) from group
     return LoadReport(
         sites=len(sites),
@@ -96,6 +92,8 @@ class _Site:
         self.sent = 0
         self.answered = 0
         self.latest_s = 0.0
+        self._is_sent = False
+        self._all_answered = asyncio.Event()
         self._name = name
         self._plan = plan
         self._beds = [f"bed{number + 1:02d}" for number in range(beds)]
@@ -141,9 +139,13 @@ class _Site:
             await writer.drain()
             self.latest_s = max(self.latest_s, time.monotonic() - due_s)
             self.sent += len(self._beds)
-        give_up_s = time.monotonic() + _ANSWER_S
-        while self._plan.qos and self.answered < self.sent and time.monotonic() < give_up_s:
-            await asyncio.sleep(0.05)
+        if self._plan.qos:
+            self._is_sent = True
+            if self.answered >= self.sent:
+                self._all_answered.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ANSWER_S):
+                    await self._all_answered.wait()
         self._announce(writer, SiteState.OFFLINE)
         writer.write(b"\xe0\x00")
         await writer.drain()
@@ -170,6 +172,8 @@ class _Site:
             # Nothing but PUBACKs of four bytes comes here: nothing is subscribed.
             self.answered += (rest + len(chunk)) // 4
             rest = (rest + len(chunk)) % 4
+            if self._is_sent and self.answered >= self.sent:
+                self._all_answered.set()
         msg = f"{self._name}: expected the broker to stay, got a closed connection"
         raise EOFError(msg)
 
