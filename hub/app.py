@@ -234,7 +234,6 @@ async def serve(settings: Settings) -> None:
         registry = CollectorRegistry()
         hub = Hub(settings, store, registry)
         server, listener = build_server(create_app(hub.feed), settings.http_host, settings.http_port)
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the hub handles them itself
         await hub.restore()
         _log.info("consoles: http://%s:%d/", settings.http_host, settings.http_port)
         async with asyncio.TaskGroup() as group:
@@ -288,7 +287,7 @@ async def _connect(dsn: str) -> Store:
 async def _keep_database(server: EmbeddedPostgres) -> None:
     while True:
         await asyncio.sleep(WATCH_DATABASE_S)
-        if not await asyncio.to_thread(server.is_running):
+        if not server.is_running:
             _log.error("the database ended; starting it again")
             with suppress(StoreError):
                 await asyncio.to_thread(server.start)

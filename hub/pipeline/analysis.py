@@ -34,7 +34,7 @@ class BedWindow:
     @property
     def origin_ms(self) -> int:
         """Time of the first sample, Unix ms on the site's clock."""
-        return self.end_ms - self.samples.shape[-1] * GRID_MS
+        return self.end_ms - int(self.samples.shape[-1]) * GRID_MS
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -43,11 +43,16 @@ class FetusRecord:
     """The course of one fetus: the shown level and the ribbon behind it."""
 
     shown: ShownLevel | None = None
+    alerting: ShownLevel | None = None
+    """The same from live data alone: this one drives the alerts."""
+    level_before: int | None = None
+    """The level before the present one of `alerting`."""
+    coincident_since_ms: int | None = None
     ribbon: deque[LevelSpan] = field(default_factory=deque)
     last_segment_ms: int = 0
     """End of the newest complete segment that was handed to the store."""
     error: str | None = None
-    """Why the last analysis failed."""
+    """Why the last analysis or its level path failed."""
 
 
 @dataclass(slots=True)

@@ -1,15 +1,16 @@
 """The pipeline of one worker: rings, analysis and alerts of its beds."""
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from hub.acquisition.ring import RING_S, Ring, is_test_frame
 from hub.acquisition.timeline import Arrival, Timeline
-from hub.alerts.engine import BedAlerts
+from hub.alerts.engine import BedAlerts, RawRateObservation, SignalObservation
 from hub.dsp.level import next_shown
 from hub.model import (
     GRID_MS,
@@ -28,7 +29,14 @@ from hub.model import (
 )
 from hub.pipeline.analysis import SEGMENT_S, BedResult, BedWindow, FetusResult
 from hub.pipeline.bed import Bed, Site
-from hub.pipeline.observe import level_observation, raw_rate_observations, technical_observation
+from hub.pipeline.observe import (
+    LiveSignals,
+    level_observation,
+    note_coincidence,
+    raw_rate_observations,
+    signal_observations,
+    technical_observation,
+)
 from hub.pipeline.paths import contained
 from hub.pipeline.views import bed_analysis, bed_view, recent_frames
 
@@ -149,39 +157,46 @@ class Pipeline:
         if self._started_s is None:
             self._started_s = now_s
         beds = list(self._beds.values())
-        observed, fault = contained(
-            "raw-rate path", lambda: raw_rate_observations(self._ring, beds, now_s=now_s)
-        )
+        if not beds:
+            return []
+        signals = LiveSignals(self._ring, beds)
+        rates, rate_fault = contained("raw-rate path", lambda: raw_rate_observations(signals))
+        losses, _ = contained("technical path", lambda: signal_observations(signals))
         transitions: list[AlertTransition] = []
         for bed in beds:
             raised, own_fault = contained(
-                f"{bed.site}/{bed.bed}: raw-rate path",
-                lambda bed=bed: [  # type: ignore[misc]  # a default binds the bed of this turn
-                    one
-                    for observation in (observed or {}).get(bed.key, ())
-                    for one in bed.alerts.push_raw(observation, now_ms)
-                ],
+                f"{bed.site}/{bed.bed}: raw-rate path", partial(_push_rates, bed, rates or {}, now_ms)
             )
             transitions += raised or []
-            transitions += self._technical(bed, now_ms, now_s, fault or own_fault)
+            faults = {"raw_rate": rate_fault or own_fault, "level": _level_fault(bed)}
+            raised, _ = contained(
+                f"{bed.site}/{bed.bed}: technical path",
+                partial(self._push_technical, bed, losses or {}, faults, now_ms, now_s),
+            )
+            transitions += raised or []
         return transitions
 
-    def _technical(
-        self, bed: Bed, now_ms: int, now_s: float, raw_fault: str | None
+    def _push_technical(
+        self,
+        bed: Bed,
+        losses: Mapping[tuple[str, str], Sequence[SignalObservation]],
+        faults: Mapping[str, str | None],
+        now_ms: int,
+        now_s: float,
     ) -> list[AlertTransition]:
         age_ms = bed.lag.age_ms(now_s * 1000)
-        if age_ms is None and self._started_s is not None:
-            age_ms = round((now_s - self._started_s) * 1000)  # known from the store, silent since the start
-        raised, _ = contained(
-            f"{bed.site}/{bed.bed}: technical path",
-            lambda: bed.alerts.push_technical(
-                technical_observation(
-                    self._ring, bed, self._sites.get(bed.site), age_ms=age_ms, raw_fault=raw_fault
-                ),
-                now_ms,
-            ),
+        if age_ms is None:
+            # Known from the store or the broker, silent since the start of this worker.
+            age_ms = round((now_s - (self._started_s or now_s)) * 1000)
+        observation = technical_observation(
+            bed,
+            self._sites.get(bed.site),
+            losses.get(bed.key, ()),
+            age_ms=age_ms,
+            head_ms=self._ring.head_ms(bed.row) or 0,
+            faults={path: fault for path, fault in faults.items() if fault is not None},
         )
-        return raised or []
+        return bed.alerts.push_technical(observation, now_ms)
 
     # ------------------------------------------------------------- analysis
 
@@ -221,21 +236,18 @@ class Pipeline:
         for result in results:
             bed = self._beds[result.window.site, result.window.bed]
             for one in result.fetuses:
-                outcome.segments.extend(self._accept_fetus(bed, one, result.window, now_ms))
-                outcome.transitions.extend(self._level_alerts(bed, one, result.window, now_ms))
+                outcome.segments.extend(self._accept_fetus(bed, one, result.window))
+                outcome.transitions.extend(self._alert_on_level(bed, one, result.window, now_ms))
             bed.analysis = bed_analysis(bed.fetuses, result, now_ms=now_ms)
             bed.is_analysis_new = True
         return outcome
 
-    def _accept_fetus(
-        self, bed: Bed, one: FetusResult, window: BedWindow, now_ms: int
-    ) -> list[StoredSegment]:
+    def _accept_fetus(self, bed: Bed, one: FetusResult, window: BedWindow) -> list[StoredSegment]:
         record = bed.fetus(one.fetus)
         record.error = one.error
         reading = one.analysis
         newest = reading.segments[-1] if reading and reading.segments else None
-        rolling = reading.rolling if reading else None
-        record.shown = next_shown(record.shown, rolling, newest, now_ms)
+        record.shown = next_shown(record.shown, reading.rolling if reading else None, newest, window.end_ms)
         bed.extend_ribbon(one.fetus, window.end_ms, record.shown.level)
         if reading is None:
             return []
@@ -256,16 +268,24 @@ class Pipeline:
                 )
         return new
 
-    def _level_alerts(
+    def _alert_on_level(
         self, bed: Bed, one: FetusResult, window: BedWindow, now_ms: int
     ) -> list[AlertTransition]:
-        if one.live_analysis is None:
+        reading = one.live_analysis
+        if reading is None:
             return []
-        raised, fault = contained(
-            f"{bed.site}/{bed.bed}: level path",
-            lambda: bed.alerts.push_level(level_observation(bed, one, window), now_ms),
-        )
-        bed.fetus(one.fetus).error = fault
+        record = bed.fetus(one.fetus)
+
+        def push() -> list[AlertTransition]:
+            note_coincidence(bed, one.fetus, window, reading)
+            newest = reading.segments[-1] if reading.segments else None
+            shown = next_shown(record.alerting, reading.rolling, newest, window.end_ms)
+            if record.alerting is not None and shown.level != record.alerting.level:
+                record.level_before = record.alerting.level
+            record.alerting = shown
+            return bed.alerts.push_level(level_observation(bed, one.fetus, window, reading), now_ms)
+
+        raised, record.error = contained(f"{bed.site}/{bed.bed}: level path", push)
         return raised or []
 
     # ------------------------------------------------------------------ out
@@ -346,3 +366,17 @@ class Pipeline:
         bed = Bed(site, name, row, BedAlerts(site, name))
         self._beds[site, name] = bed
         return bed
+
+
+def _push_rates(
+    bed: Bed, rates: Mapping[tuple[str, str], Sequence[RawRateObservation]], now_ms: int
+) -> list[AlertTransition]:
+    return [
+        transition
+        for observation in rates.get(bed.key, ())
+        for transition in bed.alerts.push_raw(observation, now_ms)
+    ]
+
+
+def _level_fault(bed: Bed) -> str | None:
+    return next((record.error for record in bed.fetuses.values() if record.error), None)

@@ -155,7 +155,7 @@ def recent_frames(
     what is missing altogether is left out, so a gap stays a gap.
     """
     start_ms = end_ms - samples.shape[-1] * GRID_MS
-    has_any = np.isfinite(samples).any(axis=0)
+    has_any: BoolArray = np.asarray(np.isfinite(samples).any(axis=0))
     edges = np.flatnonzero((late_ms[1:] != late_ms[:-1]) | (has_any[1:] != has_any[:-1])) + 1
     for start, stop in zip([0, *edges.tolist()], [*edges.tolist(), has_any.size], strict=True):
         if not has_any[start]:
