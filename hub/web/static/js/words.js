@@ -1,0 +1,48 @@
+// Sentences about a bed and an alert that several views share.
+
+import { clockText, span, t } from "./i18n.js";
+
+export const MARK = { high: "!!!", medium: "!!", low: "!" };
+
+/** Which of the three alert looks: high is red; technical and low are cyan; the rest is yellow. */
+export function toneOf(alert) {
+  if (alert.priority === "high") return "high";
+  return alert.path === "technical" || alert.priority === "low" ? "tech" : "medium";
+}
+
+/** Minutes at a level, or m:ss of a loss. */
+function sinceText(ms) {
+  const minutes = Math.max(0, Math.floor(ms / 60000));
+  return minutes < 100 ? t("ui.minutes", { n: minutes }) : t("ui.hours", { h: Math.floor(minutes / 60), m: minutes % 60 });
+}
+
+function lastWords(d) {
+  return d.last ? t("ui.last_level", { level: d.last.level, time: clockText(d.last.ms) }) : t("ui.no_level_yet");
+}
+
+/** {since, under, title} for the upper right corner of a tile and the head of the bed view. */
+export function bedWords(bed, d, context) {
+  if (d.state === "hub") return { since: span(context.silentMs), under: lastWords(d), title: t("ui.state_hub") };
+  if (d.state === "dark") return { since: span(d.ageMs ?? 0), under: lastWords(d), title: t("ui.state_dark", { site: bed.siteName }) };
+  if (d.state === "never") return { since: "–", under: t("ui.no_data"), title: t("ui.no_data") };
+  if (d.state === "stale" || d.state === "marked") {
+    return { since: span(d.ageMs), under: lastWords(d), title: t("ui.state_stale") };
+  }
+  const { fetus } = d;
+  if (!fetus) return { since: "–", under: t("ui.no_level_yet"), title: t("ui.glyph_indeterminate") };
+  const since = sinceText(context.hubNow - fetus.level_since_ms);
+  if (d.level === null) {
+    const why = bed.view.vitals.is_coincident ? "maternal_rate" : fetus.rolling?.indeterminate;
+    const reason = why ? t(`indeterminate.${why}.short`) : t("ui.glyph_indeterminate");
+    const last = d.last ? ` · ${lastWords(d)}` : "";
+    return { since, under: reason + last, title: `${t("ui.glyph_indeterminate")} ${reason}` };
+  }
+  const notes = [t(`level.${d.level}`)];
+  if (bed.analysis.fetuses.length > 1) {
+    const each = bed.analysis.fetuses.map((f) => `${"ABC"[f.fetus - 1]} ${f.level ?? "?"}`).join(" · ");
+    notes[0] = t("ui.worse_of", { each });
+  }
+  if (fetus.rolling?.is_poor_signal) notes.push(t("ui.poor_signal"));
+  if (!bed.analysis.are_contractions_known) notes.push(t("ui.contractions_unknown"));
+  return { since, under: notes.join(" · "), title: t(`level.${d.level}`) };
+}
