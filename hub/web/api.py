@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.openapi.models import Example
@@ -70,7 +70,7 @@ def build_api(backend: Backend, limits: HttpLimits) -> APIRouter:
         async with asyncio.timeout(limits.answer_s):
             return await question
 
-    @router.get("/beds", responses=described(BedList, examples.BEDS, "Every bed in the caller's scope"))
+    @router.get("/beds", responses=described(BedList, "Every bed in the caller's scope"))
     async def list_beds(caller: CallerOf) -> Response:
         """List the beds as they stand now: numbers, data age, latest analysis."""
         t_ms = backend.now_ms()
@@ -80,9 +80,19 @@ def build_api(backend: Backend, limits: HttpLimits) -> APIRouter:
     @router.get(
         "/beds/{site}/{bed}/strip",
         responses=described(
-            Strip, examples.STRIP, "The samples of the span, and what is known of it", 404, 422, 503, 504
-        )
-        | {200: _strip_answer()},
+            Strip,
+            "The samples of the span, and what is known of it",
+            404,
+            422,
+            503,
+            504,
+            also={
+                WAVE_TYPE: {
+                    "schema": {"type": "string", "format": "binary"},
+                    "example": examples.STRIP_BATCH_HEX,
+                }
+            },
+        ),
     )
     async def read_strip(
         request: Request,
@@ -118,9 +128,7 @@ def build_api(backend: Backend, limits: HttpLimits) -> APIRouter:
             body = await asyncio.to_thread(render_strip, site, bed, from_ms, to_ms, data, step_ms=step_ms)
         return Response(body, media_type="application/json")
 
-    @router.get(
-        "/alerts", responses=described(AlertList, examples.ALERTS, "Alerts, newest first", 422, 503, 504)
-    )
+    @router.get("/alerts", responses=described(AlertList, "Alerts, newest first", 422, 503, 504))
     async def list_alerts(
         caller: CallerOf,
         open_only: Annotated[bool, Query(alias="open", description="Only those that are not clear")] = False,
@@ -134,9 +142,7 @@ def build_api(backend: Backend, limits: HttpLimits) -> APIRouter:
 
     @router.post(
         "/alerts/{alert_id}/ack",
-        responses=described(
-            Alert, examples.ACKNOWLEDGED, "The alert as it now stands", 403, 404, 409, 422, 503, 504
-        ),
+        responses=described(Alert, "The alert as it now stands", 403, 404, 409, 422, 503, 504),
     )
     async def acknowledge(
         caller: CallerOf,
@@ -187,9 +193,3 @@ def _span_problem(kind: ProblemKind, expected: str, came: str) -> ProblemError:
 
 def _instants(text: str) -> dict[str, Example]:
     return {"iso": {"value": text}, "ms": {"value": parse_instant(text)}}
-
-
-def _strip_answer() -> dict[str, Any]:
-    answer = described(Strip, examples.STRIP, "The samples of the span, and what is known of it")[200]
-    binary = {"schema": {"type": "string", "format": "binary"}, "example": examples.STRIP_BATCH_HEX}
-    return {**answer, "content": {**answer["content"], WAVE_TYPE: binary}}

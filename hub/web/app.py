@@ -13,7 +13,7 @@ from hub.web.health import build_health
 from hub.web.limits import HttpLimits
 from hub.web.live import Feed
 from hub.web.problems import install_problem_handlers
-from hub.web.schemas import add_problem_schema
+from hub.web.schemas import finish_document
 from hub.web.session import LiveSession
 
 STATIC_DIR: Final = Path(__file__).parent / "static"
@@ -56,7 +56,7 @@ def _describe(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = add_problem_schema(
+            app.openapi_schema = finish_document(
                 get_openapi(
                     title=app.title, version=app.version, description=app.description, routes=app.routes
                 )

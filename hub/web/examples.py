@@ -145,3 +145,13 @@ PROGRESS: Final = _plain(
     }
 )
 METRICS: Final = "ctg_live_clients 3.0\n"
+ANSWERS: Final[dict[str, object]] = {
+    "/livez": ALIVE,
+    "/readyz": READY,
+    "/progress": PROGRESS,
+    "/api/v1/beds": BEDS,
+    "/api/v1/beds/{site}/{bed}/strip": STRIP,
+    "/api/v1/alerts": ALERTS,
+    "/api/v1/alerts/{alert_id}/ack": ACKNOWLEDGED,
+}
+"""The example of each JSON answer, by path."""

@@ -49,9 +49,9 @@ class Feed:
         self._subscribers: set[Subscriber] = set()
 
     @property
-    def n_clients(self) -> int:
+    def clients(self) -> frozenset[Subscriber]:
         """Consoles that are subscribed now."""
-        return len(self._subscribers)
+        return frozenset(self._subscribers)
 
     # ---------------------------------------------------------------- publishing
 

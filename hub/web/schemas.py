@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from hub.model import Alert, BedAnalysis, BedEvent, BedView
+from hub.web import examples
 from hub.web.backend import Dependency, StageProgress
 from hub.web.problems import KINDS, MEDIA_TYPE, Problem, problem_body
 
@@ -76,15 +77,11 @@ class Progress(BaseModel):
 
 
 def described(
-    model: type, example: object, description: str, *problems: int
+    model: type, description: str, *problems: int, also: dict[str, Any] | None = None
 ) -> dict[int | str, dict[str, Any]]:
-    """Describe the answers of a route: the good one with an example, and its problems."""
+    """Describe the answers of a route: the good one, its other media types, and its problems."""
     answers: dict[int | str, dict[str, Any]] = {
-        200: {
-            "model": model,
-            "description": description,
-            "content": {"application/json": {"example": example}},
-        }
+        200: {"model": model, "description": description, "content": also or {}}
     }
     for status in (*problems, 421, 500):
         kind = next(kind for kind, (of_kind, _) in KINDS.items() if of_kind == status)
@@ -96,10 +93,16 @@ def described(
     return answers
 
 
-def add_problem_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Put the schema of problem details among the components of an OpenAPI document."""
-    problem = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
-    components = schema.setdefault("components", {}).setdefault("schemas", {})
+def finish_document(document: dict[str, Any]) -> dict[str, Any]:
+    """Add to an OpenAPI document the schema of problem details and the examples.
+
+    The examples come last because the generator strips every null from what it is given.
+    """
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    components = document.setdefault("components", {}).setdefault("schemas", {})
     components.update(problem.pop("$defs", {}))
     components["Problem"] = problem
-    return schema
+    for path, example in examples.ANSWERS.items():
+        for operation in document["paths"][path].values():
+            operation["responses"]["200"]["content"]["application/json"]["example"] = example
+    return document

@@ -59,7 +59,7 @@ class LiveSession:
 
     async def run(self) -> None:
         """Serve until either side ends it."""
-        if self._feed.n_clients >= self._limits.clients:
+        if len(self._feed.clients) >= self._limits.clients:
             self._feed.counters.refused.labels(_Why.TOO_MANY).inc()
             detail = f"expected fewer than {self._limits.clients} consoles at the same time"
             response = problem_response(ProblemKind.TOO_MANY_CLIENTS, detail, self._websocket.url.path)
