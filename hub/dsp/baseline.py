@@ -9,12 +9,11 @@ away from the line, that is in events, losing their weight.
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import solveh_banded
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, minimum_filter1d, uniform_filter1d
 
 from hub.dsp import rules
-from hub.model import FS_HZ, FloatArray
+from hub.model import FS_HZ, BoolArray, FloatArray
 
 BLOCK_S: Final = 2.0
 """Grid of the smoother."""
@@ -41,8 +40,11 @@ EVENT_MIN_BPM: Final = rules.PROLONGED_MIN_DROP_BPM.value
 STIFFNESS_S: Final = 40.0
 SCALES_BPM: Final = (12.0, 8.0, 6.0)
 """Distance from the line at which a sample keeps a quarter of its weight, in three rounds."""
+PATH_REACH_BPM: Final = 20.0
+"""A sample farther than this from the path belongs to an event."""
 PATH_WEIGHT: Final = 3e-3
-"""Holds the line on the path where there is no signal at all."""
+EVENT_PATH_WEIGHT: Final = 0.06
+"""Hold the line on the path: a little everywhere, more inside events, whose samples have no say."""
 
 _BLOCK: Final = round(BLOCK_S * FS_HZ)
 _BLOCKS_PER_STEP: Final = round(STEP_S / BLOCK_S)
@@ -89,9 +91,13 @@ def estimate_baseline(fhr: FloatArray) -> FloatArray:
     if fhr.shape[-1] == 0:
         return np.empty(fhr.shape)
     rate, support = _average_blocks(fhr)
-    path = _bridge_events(_find_path(rate, support))
-    coarse = np.repeat(path, _BLOCKS_PER_STEP, axis=-1)[:, : rate.shape[-1]]
-    line = _draw_smooth(rate, support, coarse)
+    path = _find_path(rate, support)
+    bridged = _bridge_events(path)
+    is_event = np.repeat(bridged != path, _BLOCKS_PER_STEP, axis=-1)[:, : rate.shape[-1]]
+    coarse = np.repeat(bridged, _BLOCKS_PER_STEP, axis=-1)[:, : rate.shape[-1]]
+    is_event |= np.abs(rate - coarse) > PATH_REACH_BPM
+    hold = np.where(is_event & (support > 0), EVENT_PATH_WEIGHT, PATH_WEIGHT)
+    line = _draw_smooth(rate, np.where(is_event, 0.0, support), coarse, hold)
     line[~support.any(axis=-1)] = np.nan
     return _to_samples(line, fhr.shape[-1])
 
@@ -183,31 +189,38 @@ def _close_valleys(path: FloatArray) -> FloatArray:
     return np.where(np.isfinite(filled), filled, path)
 
 
-def _draw_smooth(rate: FloatArray, support: FloatArray, coarse: FloatArray) -> FloatArray:
+def _draw_smooth(rate: FloatArray, support: FloatArray, coarse: FloatArray, hold: FloatArray) -> FloatArray:
     n_beds, n_blocks = rate.shape
-    stiffness = (STIFFNESS_S / BLOCK_S) ** 4 * _second_difference_bands(n_blocks)
+    stiffness = (STIFFNESS_S / BLOCK_S) ** 4 * _second_difference_bands(_find_bends(coarse))
     line = coarse
     for scale in SCALES_BPM:
         weight = support / (1 + ((rate - line) / scale) ** 2) ** 2
-        bands = np.repeat(stiffness[:, None, :], n_beds, axis=1)
-        bands[0] += weight + PATH_WEIGHT
+        bands = stiffness.copy()
+        bands[0] += weight + hold
         # The bands between one bed's last block and the next bed's first are zero, so the
         # beds are solved in one call and still do not touch one another.
-        target = (weight * rate + PATH_WEIGHT * coarse).ravel()
+        target = (weight * rate + hold * coarse).ravel()
         solved = solveh_banded(bands.reshape(3, -1), target, lower=True, check_finite=False)
         line = np.asarray(solved, np.float64).reshape(n_beds, n_blocks)
     return line
 
 
-def _second_difference_bands(n: int) -> npt.NDArray[np.float64]:
-    """Lower bands of D'D, with D the second difference."""
-    bands = np.zeros((3, n))
-    if n >= 3:
-        for shift, coefficient in enumerate((1.0, 4.0, 1.0)):
-            bands[0, shift : n - 2 + shift] += coefficient
-        bands[1, : n - 2] -= 2
-        bands[1, 1 : n - 1] -= 2
-        bands[2, : n - 2] += 1
+def _find_bends(coarse: FloatArray) -> FloatArray:
+    """Give 1 where the line is to be stiff and 0 where the path jumps to another baseline."""
+    jump = np.abs(np.diff(coarse, axis=-1)) >= EVENT_MIN_BPM
+    is_bend: BoolArray = jump[:, 1:] | jump[:, :-1]
+    return np.where(is_bend, 0.0, 1.0)
+
+
+def _second_difference_bands(stiff: FloatArray) -> FloatArray:
+    """Lower bands of D'KD for each bed, with D the second difference and K the diagonal `stiff`."""
+    n_beds, n = stiff.shape[0], stiff.shape[1] + 2
+    bands = np.zeros((3, n_beds, n))
+    for shift, coefficient in enumerate((1.0, 4.0, 1.0)):
+        bands[0, :, shift : n - 2 + shift] += coefficient * stiff
+    bands[1, :, : n - 2] -= 2 * stiff
+    bands[1, :, 1 : n - 1] -= 2 * stiff
+    bands[2, :, : n - 2] += stiff
     return bands
 
 

@@ -18,6 +18,8 @@ from hub.model import (
     FloatArray,
 )
 
+_Run = tuple[int, int]
+
 ACCELERATION_SMOOTHING_S: Final = 6.0
 DECELERATION_SMOOTHING_S: Final = 3.0
 ACCELERATION_EDGE_BPM: Final = 5.0
@@ -30,14 +32,22 @@ SHOULDER_GAP_S: Final = 10.0
 SHOULDER_BPM: Final = 25.0
 """A smaller rise that touches a deceleration is its shoulder, not an acceleration."""
 ABRUPT_MARGIN_BPM: Final = 3.0
-GRADUAL_MIN_BPM: Final = 8.0
-"""How deep is deep enough: 15 less what the baseline is uncertain by; a gradual fall has no
-minimum in the guideline, only one that can be told from variability."""
+"""How much less than the nominal 15 is deep enough, because the baseline is uncertain by that much."""
+SHALLOW_SMOOTHING_S: Final = 15.0
+SHALLOW_EDGE_BPM: Final = 3.0
+SHALLOW_MIN_BPM: Final = 6.0
+SHALLOW_MIN_S: Final = 40.0
+SHALLOW_SPAN_S: Final = 600.0
+SHALLOW_SHARE: Final = 0.5
+SHALLOW_COUNT: Final = 3
+"""A late deceleration has no minimum depth in the guideline.  A shallow one cannot be told from
+variability alone, so it counts only as one of three that follow half of the contractions around."""
 
-FIRST_BOTTOM_DEPTH: Final = 0.5
-FIRST_BOTTOM_HOLD_S: Final = 8.0
-ONSET_DEPTH: Final = 0.1
-BOTTOM_REACHED: Final = 0.95
+FIRST_BOTTOM_DEPTH: Final = 0.6
+FIRST_BOTTOM_HOLD_S: Final = 15.0
+FALL_BEGUN: Final = 0.1
+FALL_DONE: Final = 0.95
+"""Shares of the depth of the first bottom between which the fall is timed, and then drawn on to its ends."""
 ONSET_SEARCH_S: Final = 30.0
 
 EARLY_LAG_S: Final = 15.0
@@ -141,7 +151,8 @@ def find_decelerations(
     From 4 beats/min below the baseline, averaged over 3 s, to the return there, at
     least 15 s, with 1.33 times the area that 15 beats/min would fill in 15 s.  The
     lowest point is at least 12 beats/min down (15 less what the baseline is
-    uncertain by), or 8 for a gradual fall [3]_.  A gap that begins at 15 beats/min
+    uncertain by [3]_).  Shallower ones, down to 6 beats/min, count when they are
+    late and regular.  A gap that begins at 15 beats/min
     or more below the baseline is a fall in progress, not loss [2]_; it is followed
     for 10 min at most.
 
@@ -158,32 +169,63 @@ def find_decelerations(
     """
     depth = _departure(fhr, baseline, sign=-1.0, smoothing_s=DECELERATION_SMOOTHING_S)
     depth = _continue_falls(depth, np.isfinite(bridge_gaps(fhr)))
-    found: list[list[Deceleration]] = [[] for _ in range(fhr.shape[0])]
-    drop, shortest = rules.VARIABLE_MIN_DROP_BPM.value, rules.VARIABLE_MIN_S.value
-    for bed, start, stop in find_runs(depth > DECELERATION_EDGE_BPM):
-        part = depth[bed, start:stop]
-        deepest = part.max()
-        if (
-            stop - start < shortest * FS_HZ
-            or deepest < GRADUAL_MIN_BPM
-            or part.sum() < DECELERATION_FILL * drop * shortest * FS_HZ
-        ):
-            continue
-        earliest = round(found[bed][-1].end_s * FS_HZ) if found[bed] else 0
-        event = _describe(
-            fhr[bed],
-            baseline[bed],
-            depth[bed],
-            (int(start), int(stop)),
-            earliest=earliest,
-            contractions=contractions[bed] if are_contractions_known[bed, start:stop].any() else None,
-        )
-        is_gradual = event.onset_to_nadir_s >= rules.GRADUAL_ONSET_S.value
-        if deepest >= drop - ABRUPT_MARGIN_BPM or (
-            is_gradual and event.kind is not DecelerationKind.PROLONGED
-        ):
-            found[bed].append(event)
+    calm = _departure(fhr, baseline, sign=-1.0, smoothing_s=SHALLOW_SMOOTHING_S)
+    plain = find_runs(depth > DECELERATION_EDGE_BPM)
+    shallow = find_runs(calm > SHALLOW_EDGE_BPM)
+    found = []
+    for bed in range(fhr.shape[0]):
+        known = contractions[bed] if are_contractions_known[bed].any() else ()
+
+        def describe(
+            run: _Run, deep: FloatArray, before: Sequence[Deceleration], bed: int = bed
+        ) -> Deceleration:
+            is_known = are_contractions_known[bed, run[0] : run[1]].any()
+            earliest = round(before[-1].end_s * FS_HZ) if before else 0
+            return _describe(
+                fhr[bed], baseline[bed], deep[bed], run, earliest, contractions[bed] if is_known else ()
+            )
+
+        events: list[Deceleration] = []
+        for start, stop in plain[plain[:, 0] == bed, 1:]:
+            if _is_plain(depth[bed, start:stop]):
+                events.append(describe((int(start), int(stop)), depth, events))
+        slight = [
+            describe((int(start), int(stop)), calm, [])
+            for start, stop in shallow[shallow[:, 0] == bed, 1:]
+            if known and _is_shallow(calm[bed, start:stop])
+        ]
+        found.append(_add_regular(events, slight, known))
     return found
+
+
+def _is_plain(depth: FloatArray) -> bool:
+    """Say whether a fall is long, deep and large enough to count on its own."""
+    drop, shortest = rules.VARIABLE_MIN_DROP_BPM.value, rules.VARIABLE_MIN_S.value * FS_HZ
+    is_large = depth.sum() >= DECELERATION_FILL * drop * shortest
+    return bool(depth.size >= shortest and is_large and depth.max() >= drop - ABRUPT_MARGIN_BPM)
+
+
+def _is_shallow(depth: FloatArray) -> bool:
+    return bool(depth.size >= SHALLOW_MIN_S * FS_HZ and depth.max() >= SHALLOW_MIN_BPM)
+
+
+def _add_regular(
+    events: list[Deceleration], slight: Sequence[Deceleration], contractions: Sequence[Contraction]
+) -> list[Deceleration]:
+    """Add the slight falls that are late, free of the plain ones, and follow most contractions around."""
+    free = [
+        s
+        for s in slight
+        if s.kind is DecelerationKind.LATE
+        and all(s.end_s <= e.onset_s or s.onset_s >= e.end_s for e in events)
+    ]
+    late = [e for e in events if e.kind is DecelerationKind.LATE] + free
+    for event in free:
+        followers = sum(abs(e.nadir_s - event.nadir_s) <= SHALLOW_SPAN_S for e in late)
+        around = sum(abs(c.peak_s - event.nadir_s) <= SHALLOW_SPAN_S for c in contractions)
+        if followers >= SHALLOW_COUNT and followers >= SHALLOW_SHARE * around:
+            events.append(event)
+    return sorted(events, key=lambda e: e.onset_s)
 
 
 def _touches(start_s: float, end_s: float, decelerations: Sequence[Deceleration]) -> bool:
@@ -216,12 +258,11 @@ def _describe(
     fhr: FloatArray,
     baseline: FloatArray,
     depth: FloatArray,
-    span: tuple[int, int],
-    *,
+    run: _Run,
     earliest: int,
-    contractions: Sequence[Contraction] | None,
+    contractions: Sequence[Contraction],
 ) -> Deceleration:
-    start, stop = span
+    start, stop = run
     rate = fhr[start:stop]
     nadir = (
         start + int(np.nanargmin(rate))
@@ -229,13 +270,12 @@ def _describe(
         else start + int(depth[start:stop].argmax())
     )
     nadir_bpm = float(fhr[nadir] if np.isfinite(fhr[nadir]) else baseline[nadir] - depth[nadir])
-    onset, bottom = _find_first_bottom(depth, start, stop, earliest)
-    onset_s, end_s = onset / FS_HZ, stop / FS_HZ
-    contraction = _matching_contraction(nadir / FS_HZ, contractions or ())
-    lag_s = None if contraction is None else nadir / FS_HZ - contraction.peak_s
-    onset_to_nadir_s = (bottom - onset) / FS_HZ
-    kind = _kind(end_s - onset_s, onset_to_nadir_s, lag_s)
     depth_bpm = float(baseline[nadir] - nadir_bpm)
+    onset_s, onset_to_nadir_s = _time_fall(depth, start, stop, earliest)
+    end_s = stop / FS_HZ
+    contraction = _matching_contraction(nadir / FS_HZ, contractions)
+    lag_s = None if contraction is None else nadir / FS_HZ - contraction.peak_s
+    kind = _kind(end_s - onset_s, onset_to_nadir_s, lag_s)
     after = fhr[stop:]
     return Deceleration(
         onset_s=onset_s,
@@ -253,19 +293,22 @@ def _describe(
     )
 
 
-def _find_first_bottom(depth: FloatArray, start: int, stop: int, earliest: int) -> tuple[int, int]:
-    """Onset, where the fall can first be seen, and the bottom at which it first comes to rest."""
+def _time_fall(depth: FloatArray, start: int, stop: int, earliest: int) -> tuple[float, float]:
+    """Give the onset, and the time from there to the bottom at which the fall first comes to rest."""
     part = depth[start:stop]
     hold = round(FIRST_BOTTOM_HOLD_S * FS_HZ)
     padded = np.concatenate((part, np.full(hold, -np.inf)))
     deepest_ahead = np.lib.stride_tricks.sliding_window_view(padded, hold + 1).max(axis=-1)
     is_bottom = (part >= deepest_ahead) & (part >= FIRST_BOTTOM_DEPTH * part.max())
-    bottom = start + int(is_bottom.argmax())
-    reached = start + int((part >= BOTTOM_REACHED * depth[bottom]).argmax())
+    bottom_depth = part[is_bottom.argmax()]
+    done = start + int((part >= FALL_DONE * bottom_depth).argmax())
     begin = max(start - round(ONSET_SEARCH_S * FS_HZ), earliest)
-    shallow = np.flatnonzero(depth[begin : start + 1] <= ONSET_DEPTH * depth[bottom])
-    onset = begin + int(shallow[-1]) if shallow.size else start
-    return onset, max(reached, onset)
+    not_begun = np.flatnonzero(depth[begin : done + 1] <= FALL_BEGUN * bottom_depth)
+    begun = begin + int(not_begun[-1]) if not_begun.size else begin
+    # A straight fall takes this much longer than its middle part, and begins that much earlier.
+    fall_s = (done - begun) / FS_HZ / (FALL_DONE - FALL_BEGUN)
+    onset_s = max(begun / FS_HZ - FALL_BEGUN * fall_s, begin / FS_HZ)
+    return min(onset_s, start / FS_HZ), fall_s
 
 
 def _matching_contraction(nadir_s: float, contractions: Sequence[Contraction]) -> Contraction | None:

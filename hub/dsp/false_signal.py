@@ -13,9 +13,14 @@ from hub.dsp import rules
 from hub.dsp.quality import bridge_gaps, find_runs, hold_last
 from hub.model import FS_HZ, BoolArray, FloatArray
 
-NEAR_BPM: Final = 2 * rules.COINCIDENCE_BPM.value
+NEAR_BPM: Final = 3 * rules.COINCIDENCE_BPM.value
 """Once on the maternal rate, the trace counts as still on it within this distance (E)."""
 SWITCH_MIN_S: Final = 5.0
+ALONG_MIN_S: Final = 10.0
+REMEMBERED_S: Final = 60.0
+MEMORY_S: Final = 600.0
+OWN_LEVEL_TOLERANCE: Final = 0.15
+LEFT_LANDING: Final = 0.25
 STABLE_S: Final = 20.0
 STABLE_SD_BPM: Final = 8.0
 LANDING_S: Final = 3.0
@@ -24,6 +29,8 @@ JUMP_S: Final = 1.5
 
 PROBABILITY_COINCIDENT: Final = 0.9
 PROBABILITY_SWITCHED: Final = 0.7
+PROBABILITY_ALONG: Final = 0.6
+"""Came close without a step; long enough that a trace that only crosses the maternal rate has gone on."""
 PROBABILITY_DOUBLED: Final = 0.8
 PROBABILITY_HALVED: Final = 0.4
 """Below one half on purpose: a halved rate and a true deep fall look alike, and the fall must count."""
@@ -60,12 +67,17 @@ def estimate_false_signal(fhr: FloatArray, mhr: FloatArray) -> FalseSignal:
     -----
     Coincidence: the rates differ by at most 5 beats/min in at least 60 % of the
     valid pairs of 60 s, of which there must be 30 (pairs of 1 s); it clears once
-    the share is under 30 % for a whole 60 s [1]_.  While the maternal rate is
-    missing its last value stands in, for clearing only.  The mark reaches back to
-    where the trace came within 10 beats/min.  A step of 25 beats/min within 5 s
-    that lands on the maternal rate is a candidate switch at once.
+    the share is under 30 % for a whole 60 s [1]_.  Where the maternal rate stops,
+    its last value stands in to clear, and for a minute to follow a stretch, never
+    to raise.  The mark covers the whole stretch within 15 beats/min.  A step of 25
+    beats/min within 5 s that lands on the maternal rate is a candidate switch at
+    once, and a stretch that keeps within 5 beats/min for most of 10 s is marked
+    without a step too, with less certainty.
     Doubling and halving: within 7 % of twice or half of the last stable value, in
-    one step [1]_.
+    one step [1]_, until the rate leaves that level by a quarter.  A step back to the
+    rate's own level of the last 10 min is the end of a deceleration, not doubling.
+    Halving is suspected above 180 beats/min only: below, a fall to half is
+    taken for what it looks like.
 
     References
     ----------
@@ -122,7 +134,7 @@ def _trailing_sum(mask: BoolArray) -> FloatArray:
 
 def _mark_maternal(probability: FloatArray, fhr: FloatArray, mhr: FloatArray, coincident: BoolArray) -> None:
     """Mark whole stretches near the maternal rate: by the 60-second rule, or by how they began."""
-    trace, mother = bridge_gaps(fhr), bridge_gaps(mhr)
+    trace, mother = bridge_gaps(fhr), _remember(mhr)
     distance = np.abs(trace - mother)
     near = distance <= NEAR_BPM
     if not near.any():
@@ -137,10 +149,22 @@ def _mark_maternal(probability: FloatArray, fhr: FloatArray, mhr: FloatArray, co
             mark = PROBABILITY_COINCIDENT
         elif stop - start >= SWITCH_MIN_S * FS_HZ and _began_with_step(trace[bed], start, reach):
             mark = PROBABILITY_SWITCHED
+        elif stop - start >= ALONG_MIN_S * FS_HZ:
+            mark = PROBABILITY_ALONG
         else:
             continue
         part = probability[bed, start:stop]
         part[part < mark] = mark
+
+
+def _remember(mhr: FloatArray) -> FloatArray:
+    """Bridge the maternal rate, and let its last value stand for a minute where it stops."""
+    valid = np.isfinite(mhr)
+    index = np.arange(mhr.shape[-1])
+    age = index - np.maximum.accumulate(np.where(valid, index, -mhr.shape[-1]), axis=-1)
+    bridged = bridge_gaps(mhr)
+    is_recent = np.isnan(bridged) & (age <= REMEMBERED_S * FS_HZ)
+    return np.where(is_recent, hold_last(mhr), bridged)
 
 
 def _began_with_step(trace: FloatArray, start: int, reach: int) -> bool:
@@ -155,42 +179,44 @@ def _mark_doubling(fhr: FloatArray, probability: FloatArray, doubling: BoolArray
     """Mark stretches that begin with a jump to twice or half the last stable value."""
     valid = np.flatnonzero(np.isfinite(fhr))
     rate = fhr[valid]
-    jump = np.diff(rate)
-    in_one_step = (np.diff(valid) <= JUMP_S * FS_HZ) & (np.abs(jump) >= rules.SWITCH_STEP_BPM.value)
-    steps = np.flatnonzero(in_one_step) + 1
+    in_one_step = np.diff(valid) <= JUMP_S * FS_HZ
+    steps = np.flatnonzero(in_one_step & (np.abs(np.diff(rate)) >= rules.SWITCH_STEP_BPM.value)) + 1
     done = 0
-    for step in steps:
-        if step < done:
+    for step in steps[steps >= done]:
+        jump = _read_jump(fhr, int(valid[step])) if step >= done else None
+        if jump is None:
             continue
-        factor = _jump_factor(fhr, int(valid[step]))
-        if factor is None:
-            continue
-        origin = rate[step - 1]
-        later = steps[steps > step]
-        returned = later[np.abs(rate[later] - origin) <= 0.15 * origin]
-        done = int(returned[0]) if returned.size else rate.size
+        mark, landing_bpm = jump
+        left = np.flatnonzero(np.abs(rate[step:] / landing_bpm - 1) > LEFT_LANDING)
+        done = int(step + left[0]) if left.size else rate.size
         start, stop = int(valid[step]), int(valid[done]) if done < rate.size else fhr.size
         # A level held for 10 min after the jump is a new baseline: from then on it is the fetus' own.
         stop = min(stop, start + round(rules.SEGMENT_S.value * FS_HZ))
         part = probability[start:stop]
-        part[part < factor] = factor
+        part[part < mark] = mark
         doubling[start:stop] = True
 
 
-def _jump_factor(fhr: FloatArray, at: int) -> float | None:
-    """Probability to mark, or None where the jump is no doubling or halving."""
+def _read_jump(fhr: FloatArray, at: int) -> tuple[float, float] | None:
+    """Give the probability to mark and the level reached, or None for a jump of another kind."""
     before = fhr[max(at - round(STABLE_S * FS_HZ), 0) : at]
     before = before[np.isfinite(before)]
     after = fhr[at : at + round(LANDING_S * FS_HZ)]
     after = after[np.isfinite(after)]
-    if before.size < STABLE_S * FS_HZ / 2 or after.size < LANDING_S * FS_HZ / 2:
+    if (
+        before.size < STABLE_S * FS_HZ / 2
+        or after.size < LANDING_S * FS_HZ / 2
+        or before.std() > STABLE_SD_BPM
+    ):
         return None
-    if before.std() > STABLE_SD_BPM:
+    origin_bpm, landing_bpm = float(np.median(before)), float(np.median(after))
+    own_bpm = float(np.nanmedian(fhr[max(at - round(MEMORY_S * FS_HZ), 0) : at]))
+    if abs(landing_bpm / own_bpm - 1) <= OWN_LEVEL_TOLERANCE:
         return None
-    ratio = float(np.median(after) / np.median(before))
     tolerance = rules.DOUBLING_TOLERANCE.value
-    if abs(ratio / 2 - 1) <= tolerance:
-        return PROBABILITY_DOUBLED
-    if abs(ratio * 2 - 1) <= tolerance:
-        return PROBABILITY_HALVED
+    if abs(landing_bpm / (2 * origin_bpm) - 1) <= tolerance:
+        return PROBABILITY_DOUBLED, landing_bpm
+    is_high = origin_bpm > rules.DOPPLER_HALVED_ABOVE_BPM.value
+    if is_high and abs(2 * landing_bpm / origin_bpm - 1) <= tolerance:
+        return PROBABILITY_HALVED, landing_bpm
     return None
