@@ -14,6 +14,7 @@ import { Strip } from "./strip.js";
 
 const PAST_SHOWN = 60;
 const PAST_MS = 3600000;
+const ROOM_BELOW = 330; // head of the panel, the reasons and a few lines of the log
 
 export class Alerts {
   constructor(app, id) {
@@ -107,6 +108,12 @@ export class Alerts {
     return Boolean(bed);
   }
 
+  /** The strip around the moment the alert was raised, with two minutes after it. */
+  openMoment(alert) {
+    const bed = this.app.store.bed(`${alert.site}/${alert.bed}`);
+    if (bed) this.app.openBed(bed, alert.raised_ms + (bed.view.vitals.clock_offset_ms ?? 0) + 120000);
+  }
+
   refresh(context) {
     const { store } = this.app;
     setText(this.time, clockText(context.hubNow ?? Date.now(), "hms"));
@@ -178,6 +185,7 @@ export class Alerts {
     this.actKey = key;
     const ask = h("div", "ask", h("span", "b", t("ui.ack")), h("span", "s", small("ui.ack")), h("kbd", "", "A"), h("div", "more", t("ui.ack_note")));
     this.acts.replaceChildren(...(isOpen ? [ask, ...reasonButtons(alert, this.app.desk)] : [ask]),
+      button("quiet", h("span", "", t("ui.open_moment")), () => this.openMoment(alert)),
       button("quiet", h("span", "", t("ui.open_bed"), h("kbd", "", "Enter")), () => this.openBed()));
     if (!isOpen) for (const element of this.acts.querySelectorAll("kbd")) if (element.textContent === "A") element.remove();
   }
@@ -201,8 +209,11 @@ export class Alerts {
     if (!bed || !this.display || bed.siteNow(context.now) === null) return 0;
     const width = this.holder.clientWidth;
     if (width < 200) return 0;
-    const pxPerCm = Math.min((width - 40) / 36, (this.holder.clientHeight - 29) / 11);
-    this.strip.resize({ width, pxPerCm, tocoCm: 4, left: 40, foot: 18, mode: "full" });
+    const room = this.element.querySelector(".chosen").clientHeight - ROOM_BELOW;
+    const pxPerCm = Math.max(8, Math.min((width - 40) / 36, (room - 29) / 11));
+    if (this.strip.resize({ width, pxPerCm, tocoCm: 4, left: 40, foot: 18, mode: "full" })) {
+      this.holder.style.height = this.canvas.style.height;
+    }
     const tags = this.app.linesOf(bed).map((a) => ({ ms: a.raised_ms, text: t("ui.alert_tag", { time: clockText(a.raised_ms) }), tone: toneOf(a) }));
     const isDrawn = this.strip.draw({
       source: bed.ring, analysis: bed.analysis, analysisKey: bed.version.analysis, alerts: this.app.linesOf(bed),

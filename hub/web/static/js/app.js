@@ -57,9 +57,9 @@ export class App {
   // ------------------------------------------------------------------ views
 
   route() {
-    const [, name, site, bed] = location.hash.split("/").map(decodeURIComponent);
+    const [, name, site, bed, endMs] = location.hash.split("/").map(decodeURIComponent);
     this.view?.close?.();
-    if (name === "bed") this.view = new BedView(this, `${site}/${bed}`);
+    if (name === "bed") this.view = new BedView(this, `${site}/${bed}`, Number(endMs) || null);
     else if (name === "alerts") this.view = new Alerts(this, site ?? null);
     else this.view = new Wall(this);
     this.root.replaceChildren(this.view.element);
@@ -67,8 +67,10 @@ export class App {
     this.refresh();
   }
 
-  openBed(bed) {
-    location.hash = `#/bed/${encodeURIComponent(bed.site)}/${encodeURIComponent(bed.bed)}`;
+  /** Open a bed, live or with the right edge of its strip at `endMs`. */
+  openBed(bed, endMs = null) {
+    const at = endMs === null ? "" : `/${Math.round(endMs)}`;
+    location.hash = `#/bed/${encodeURIComponent(bed.site)}/${encodeURIComponent(bed.bed)}${at}`;
   }
 
   openAlert(alert) {

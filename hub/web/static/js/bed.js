@@ -23,10 +23,10 @@ const AXIS = 40;
 const OFFER_MS = 60000;
 
 export class BedView {
-  constructor(app, key) {
+  constructor(app, key, endMs = null) {
     this.app = app;
     this.key_ = key;
-    this.endMs = null; // null: live
+    this.endMs = endMs; // null: live
     this.system = "jsog";
     this.isWhyShown = true;
     this.touchedAt = performance.now();

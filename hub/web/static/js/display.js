@@ -3,15 +3,16 @@
 import { freshness } from "./clock.js";
 
 const DOUBTFUL = new Set(["maternal_rate", "doubling_halving", "too_little_signal"]);
-const NOTHING = "———";
+const NOTHING = "–––";
 
 /** "hub" (this console hears no hub), "dark" (site cut off), "never" (no data yet), "stale", "marked" or "live". */
 export function bedState(bed, { now, isUp }) {
   if (!isUp) return "hub";
-  if (!bed.isKnown || bed.view.vitals.link === "offline") return "dark";
   const age = bed.age.at(now);
-  if (age === null) return "never";
-  return freshness(age);
+  const fresh = freshness(age);
+  // Samples that keep arriving say more than a last will that may have been overtaken.
+  if (!bed.isKnown || (bed.view.vitals.link === "offline" && fresh !== "live")) return "dark";
+  return age === null ? "never" : fresh;
 }
 
 /** The level of a bed: the worst fetus; 判定不能 of one fetus never hides behind level 1 or 2 of another. */

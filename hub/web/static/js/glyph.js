@@ -26,7 +26,7 @@ function shape(kind, level) {
   }
   if (kind === "dark") {
     const box = svg("rect", { x: 3, y: 3, width: 58, height: 58, rx: 2, fill: "none", "stroke-width": 4 });
-    const lines = svg("path", { d: "M14 50 L27 37 M37 27 L50 14 M19 19 L27 27 M37 37 L45 45", fill: "none", "stroke-width": 4, "stroke-linecap": "round" });
+    const lines = svg("path", { d: "M16 48 L48 16 M16 16 L24 24 M40 40 L48 48", fill: "none", "stroke-width": 4.5 });
     for (const part of [box, lines]) part.style.stroke = "var(--none)";
     return [box, lines];
   }

@@ -58,11 +58,12 @@ export class Header {
     setText(this.order.value, t("ui.order_site"));
     this.pages = h("span", "");
     this.time = h("div", "time");
+    const cap = (key, name) => h("span", "", h("span", "cap", t(key)), h("kbd", "", name));
     const keys = h(
-      "div", "",
-      button("quiet", h("span", "", t("ui.other_theme"), h("kbd", "", "N")), onTheme),
+      "div", "keys",
+      button("quiet", cap("ui.other_theme", "N"), onTheme, t("ui.other_theme")),
       " ",
-      button("quiet", h("span", "", t("ui.other_language"), h("kbd", "", "L")), onLanguage),
+      button("quiet", cap("ui.other_language", "L"), onLanguage, t("ui.other_language")),
     );
     this.onPage = onPage;
     this.element = h(

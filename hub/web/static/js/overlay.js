@@ -141,7 +141,7 @@ function paintLateLabels(ctx, g, p, { xOf, start, stop }, spans) {
     const text = t("ui.late_arrived", { time: clockText(span.arrived) });
     const x = Math.max(xOf(span.from), g.left) + 3 * g.dpr;
     if (xOf(span.to) - x < 20 * g.dpr) continue;
-    ctx.fillText(text, x, (g.mode === "full" ? g.fhrH - 18 * g.dpr : 3 * g.dpr));
+    ctx.fillText(text, x, g.fhrH - 17 * g.dpr);
   }
 }
 

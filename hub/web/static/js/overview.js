@@ -9,7 +9,7 @@ import { palette } from "./theme.js";
 
 const LONGEST_MS = 12 * 3600000;
 const SHORTEST_MS = 30 * 60000;
-const REFRESH_MS = 30000;
+const REFRESH_MS = 20000;
 const STEPS = 1200;
 
 export class Overview {
@@ -30,13 +30,16 @@ export class Overview {
   async read(now, siteNow) {
     if (siteNow === null || now - this.readAt < REFRESH_MS) return;
     this.readAt = now;
-    const stepMs = Math.ceil(LONGEST_MS / 4 / STEPS / 250) * 250;
+    const known = this.strip ? siteNow - this.startMs + SHORTEST_MS / 2 : LONGEST_MS;
+    const spanMs = Math.min(LONGEST_MS, Math.max(SHORTEST_MS, known)); // the first look finds how long the record is
+    const stepMs = Math.ceil(spanMs / STEPS / 250) * 250;
     try {
-      this.strip = await readStrip(this.bed, siteNow - LONGEST_MS, siteNow, stepMs);
+      this.strip = await readStrip(this.bed, siteNow - spanMs, siteNow, stepMs);
       this.error = null;
     } catch (error) {
       this.error = error.message;
     }
+    if (spanMs === LONGEST_MS && siteNow - this.startMs < LONGEST_MS / 2) this.readAt = -Infinity;
     this.key = null;
   }
 

@@ -12,8 +12,8 @@ const CHANGES_MS = 30 * 60000;
 const CHANGES_SHOWN = 24;
 
 export function panelTitle(key, right = "") {
-  const count = h("span", "");
-  const title = h("div", "title", h("span", "", t(key)), h("span", "", " "), count, h("span", "s", small(key)), h("span", "right", right));
+  const count = h("span", "n");
+  const title = h("div", "title", h("span", "", t(key)), count, h("span", "s", small(key)), h("span", "right", right));
   return { title, count };
 }
 

@@ -9,6 +9,7 @@ import { palette } from "./theme.js";
 import { gapStart, OFFSETS, paintGaps, paintRate, paintToco } from "./traces.js";
 
 const SPARE = 8; // columns
+const SWITCH_MS = 30000; // a suspect span at least this long is marked as a switch of the source
 const EDGE = 3; // columns around a change that are painted anew: a line is wider than its point
 
 export class Strip {
@@ -133,8 +134,8 @@ export class Strip {
     ctx.restore();
     const inks = (normal) => ({ normal, late: p.lateInk, suspect: p.mhr });
     const width = full ? 1.7 : 1.25;
-    const suspect = suspectSpans(analysis, 1);
-    if (source.has("mhr") && (full || suspect.length)) {
+    const isMother = analysis?.fetuses.some((f) => f.rolling?.indeterminate === "maternal_rate");
+    if (source.has("mhr") && (full || isMother)) {
       paintRate(ctx, g, source, "mhr", from, to, xOf, { inks: inks(p.mhr), styleOf: () => "normal", width: full ? 1.5 : width });
     }
     if (this.layers.baseline) paintBaseline(ctx, g, p, analysis, t0, t1, xOf, OFFSETS);
@@ -150,7 +151,7 @@ export class Strip {
       const normal = fetus === 1 ? p.trace : fetus === 2 ? p.twin : p.t2;
       paintRate(ctx, g, source, channel, from, to, xOf, { inks: inks(normal), styleOf, width, offset: OFFSETS[fetus - 1] });
       ctx.fillStyle = p.tech;
-      for (const [a] of spans) ctx.fillRect(xOf(a), 0, 1.5 * g.dpr, g.tocoTop + g.tocoH);
+      for (const [a, b] of spans) if (b - a >= SWITCH_MS) ctx.fillRect(xOf(a), 0, 1.5 * g.dpr, g.tocoTop + g.tocoH);
     });
   }
 

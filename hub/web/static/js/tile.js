@@ -83,6 +83,7 @@ export class Tile {
     this.glyph.set(d.glyph);
     setText(this.code, this.bed.code);
     this.test.hidden = !d.isTest;
+    setText(this.test, t(this.layout.size === "l" ? "ui.test_data" : "ui.test_data.short"));
     setText(this.sub, subLine(this.bed, this.layout.size === "l"));
     const open = alerts.filter((a) => a.state !== "acknowledged");
     const tone = open.length && context.isUp ? toneOf(open[0]) : null;
@@ -108,19 +109,20 @@ export class Tile {
       const alert = open[0];
       const chip = `${MARK[alert.priority]} ${alertShort(alert)}`;
       const age = span(hub - alert.raised_ms);
-      key = `open|${chip}|${age}|${words.under}`;
+      key = `open|${chip}|${age}|${words.brief}`;
       build = () => {
-        const more = this.layout.size === "l" ? ` ${words.under}` : "";
+        const more = this.layout.size === "l" && d.level === null ? ` ${words.brief}` : "";
         return [h("div", `chip ${toneOf(alert)}`, chip), h("div", "timer", t("ui.unacknowledged_for", { age }), h("span", "", more))];
       };
     } else {
       const seen = alerts[0];
       const trend = d.level === null ? null : trendOf(worstSpans(this.bed.analysis), d.level);
+      const under = this.layout.size === "l" ? words.under : (words.tight ?? (words.brief || words.under));
       const note = seen ? t("ui.seen", { by: seen.acknowledged_by, why: t(`ack.${seen.ack_reason}`), time: clockText(seen.acknowledged_ms) }) : "";
-      key = `rest|${words.since}|${trend}|${words.under}|${note}`;
+      key = `rest|${words.since}|${trend}|${under}|${note}`;
       build = () => [
         h("div", "since", words.since, trend ? icon(trend, this.layout.size === "l" ? 20 : 15) : null),
-        note ? h("div", "seen", note) : h("div", "word", words.under),
+        note ? h("div", "seen", note) : h("div", "word", under),
       ];
     }
     if (key === this.keys.state) return;
@@ -143,6 +145,7 @@ export class Tile {
     const key = others.map((f) => `${f.fetus}${f.text}`).join();
     if (key !== this.keys.others) {
       this.keys.others = key;
+      setClass(this.nums, "twin", others.length > 0);
       cells.more.replaceChildren(
         ...others.map((f) => h("div", "fhr2", h("i", "", t("ui.fetus", { name: "ABC"[f.fetus - 1] })), f.text)),
       );

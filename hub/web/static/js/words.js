@@ -20,22 +20,22 @@ function lastWords(d) {
   return d.last ? t("ui.last_level", { level: d.last.level, time: clockText(d.last.ms) }) : t("ui.no_level_yet");
 }
 
-/** {since, under, title} for the upper right corner of a tile and the head of the bed view. */
+/** {since, under, tight, brief, title} for the upper right corner of a tile and the head of the bed view. */
 export function bedWords(bed, d, context) {
-  if (d.state === "hub") return { since: span(context.silentMs), under: lastWords(d), title: t("ui.state_hub") };
-  if (d.state === "dark") return { since: span(d.ageMs ?? 0), under: lastWords(d), title: t("ui.state_dark", { site: bed.siteName }) };
-  if (d.state === "never") return { since: "–", under: t("ui.no_data"), title: t("ui.no_data") };
+  if (d.state === "hub") return { since: span(context.silentMs), under: lastWords(d), brief: lastWords(d), title: t("ui.state_hub") };
+  if (d.state === "dark") return { since: span(d.ageMs ?? 0), under: lastWords(d), brief: lastWords(d), title: t("ui.state_dark", { site: bed.siteName }) };
+  if (d.state === "never") return { since: "–", under: t("ui.no_data"), brief: "", title: t("ui.no_data") };
   if (d.state === "stale" || d.state === "marked") {
-    return { since: span(d.ageMs), under: lastWords(d), title: t("ui.state_stale") };
+    return { since: span(d.ageMs), under: lastWords(d), brief: lastWords(d), title: t("ui.state_stale") };
   }
   const { fetus } = d;
-  if (!fetus) return { since: "–", under: t("ui.no_level_yet"), title: t("ui.glyph_indeterminate") };
+  if (!fetus) return { since: "–", under: t("ui.no_level_yet"), brief: "", title: t("ui.glyph_indeterminate") };
   const since = sinceText(context.hubNow - fetus.level_since_ms);
   if (d.level === null) {
     const why = bed.view.vitals.is_coincident ? "maternal_rate" : fetus.rolling?.indeterminate;
     const reason = why ? t(`indeterminate.${why}.short`) : t("ui.glyph_indeterminate");
     const last = d.last ? ` · ${lastWords(d)}` : "";
-    return { since, under: reason + last, title: `${t("ui.glyph_indeterminate")} ${reason}` };
+    return { since, under: reason + last, brief: reason, title: `${t("ui.glyph_indeterminate")} ${reason}` };
   }
   const notes = [t(`level.${d.level}`)];
   if (bed.analysis.fetuses.length > 1) {
@@ -44,5 +44,6 @@ export function bedWords(bed, d, context) {
   }
   if (fetus.rolling?.is_poor_signal) notes.push(t("ui.poor_signal"));
   if (!bed.analysis.are_contractions_known) notes.push(t("ui.contractions_unknown"));
-  return { since, under: notes.join(" · "), title: t(`level.${d.level}`) };
+  const tight = [t(`level.${d.level}.short`), ...notes.slice(1)].join(" · ");
+  return { since, under: notes.join(" · "), tight, brief: "", title: t(`level.${d.level}`) };
 }
