@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +84,7 @@ class Rig:
         self.registry = CollectorRegistry()
         self.feed = Feed(self._backend(), self.live_limits)
         self.port = 0
+        self.connections: Collection[object] = ()
 
     # -------------------------------------------------------------- its clock
 
@@ -281,6 +282,7 @@ async def serving(rig: Rig) -> AsyncIterator[Rig]:
     """Serve a rig on a free port until the block ends."""
     app = create_app(rig.feed, policy=rig.policy, limits=rig.http_limits, static_dir=rig.static_dir)
     server, listener = build_server(app, "127.0.0.1", 0)
+    rig.connections = server.server_state.connections
     rig.port = listener.getsockname()[1]
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

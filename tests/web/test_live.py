@@ -167,6 +167,8 @@ async def test_a_frozen_reader_is_cut_and_nobody_else_notices():
             waits = [min(t - s for t in arrivals if t >= s) for s in sent]
             assert np.percentile(waits, 99) < 0.25
             assert rig.registry.get_sample_value("ctg_live_cut_total") == 5
+            # Gone although they have not read: a mere close would wait for them.
+            await until(lambda: len(rig.connections) == 1)
             for sock in frozen:
                 await _read_to_the_end(sock)
             reader.cancel()
@@ -196,6 +198,25 @@ async def test_a_console_that_wakes_finds_little_and_then_the_end():
 
         await until(send_until_cut)
         assert await _read_to_the_end(sock) < 256 * 1024
+
+
+async def test_what_is_buffered_for_a_frozen_reader_stays_small_though_nothing_else_limits_it():
+    limits = LiveLimits(window_bytes=10**9, behind_s=60.0, cut_s=1.5, check_s=0.05)
+    async with serving(Rig(live_limits=limits)) as rig:
+        rig.run(2, beds=BEDS)
+        sock = await rig.frozen_client()
+        await until(lambda: len(rig.feed.clients) == 1)
+
+        def send_until_cut() -> bool:
+            rig.run(1, beds=BEDS)
+            return len(rig.feed.clients) == 0
+
+        await until(send_until_cut)
+        sent_bytes = rig.registry.get_sample_value("ctg_live_bytes_total")
+        assert sent_bytes is not None
+        assert 32 * 1024 < sent_bytes < 256 * 1024
+        await until(lambda: not rig.connections)
+        sock.close()
 
 
 async def test_a_console_that_never_acknowledges_is_cut_though_it_reads():
