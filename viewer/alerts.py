@@ -1,0 +1,363 @@
+"""The rail: alerts that wait for a person, those somebody answers for, and what changed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QFontMetricsF, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from hub.model import AckReason, Alert
+from viewer.face import Glyph, make_face
+from viewer.glyphs import draw_glyph
+from viewer.state import LevelChange, Wall
+from viewer.texts import Texts, clock, elapsed
+from viewer.theme import Theme, color, font
+from viewer.words import MARKS, acknowledged_words, alert_tone, alert_words, bed_code, both, describe_bed
+
+REASONS: Final = (AckReason.WATCHING, AckReason.AT_BEDSIDE, AckReason.ARTEFACT, AckReason.TREATED)
+"""Keys 1 to 4, in this order on every screen."""
+_ROW: Final = 34
+_SHOWN_CHANGES: Final = 14
+_CHANGES_MS: Final = 30 * 60 * 1000
+
+
+def reason_buttons(texts: Texts, chosen: Callable[[AckReason], None]) -> list[QPushButton]:
+    """Make a button for each of the four reasons, with its key."""
+    buttons = []
+    for number, reason in enumerate(REASONS, 1):
+        button = QPushButton(f"{texts(f'ack.{reason.value}')}  {number}")
+        button.setObjectName("reason")
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.clicked.connect(lambda _checked=False, r=reason: chosen(r))
+        buttons.append(button)
+    return buttons
+
+
+class AlertCard(QFrame):
+    """One alert that waits: its sentence, how long, and the way to answer it."""
+
+    chosen = Signal(str)
+    opened = Signal(str)
+    acknowledged = Signal(str, object)
+
+    def __init__(self, alert: Alert, wall: Wall, texts: Texts, *, is_chosen: bool, is_armed: bool) -> None:
+        super().__init__()
+        self.alert = alert
+        self.setObjectName("card")
+        self.setProperty("priority", alert_tone(alert))
+        self.setProperty("chosen", "true" if is_chosen else "false")
+        box = QVBoxLayout(self)
+        box.setContentsMargins(12, 8, 10, 10)
+        box.setSpacing(4)
+        bed = wall.beds.get(f"{alert.site}/{alert.bed}")
+        head = QHBoxLayout()
+        head.addWidget(_label(f"{MARKS[alert.priority]} {bed_code(bed) if bed else alert.bed}", "code"))
+        head.addWidget(_label(describe_bed(texts, bed, with_site=True) if bed else alert.site, "small"), 1)
+        self._time = _label("", "code")
+        head.addWidget(self._time)
+        box.addLayout(head)
+        sentence = _label(alert_words(texts, alert), "strong")
+        sentence.setWordWrap(True)
+        box.addWidget(sentence)
+        state = texts(f"path.{alert.path.value}")
+        if not alert.is_present:
+            state = texts("ui.latched") + " · " + state
+        box.addWidget(_label(state, "small"))
+        if is_armed:
+            grid = QGridLayout()
+            grid.setSpacing(6)
+            for index, button in enumerate(reason_buttons(texts, self._answer)):
+                grid.addWidget(button, index // 2, index % 2)
+            box.addLayout(grid)
+        else:
+            row = QHBoxLayout()
+            answer = QPushButton(texts("ui.ack") + "  A")
+            answer.setObjectName("main")
+            answer.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            answer.clicked.connect(lambda: self.chosen.emit(self.alert.id))
+            look = QPushButton(texts("ui.open_bed"))
+            look.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            look.clicked.connect(lambda: self.opened.emit(f"{self.alert.site}/{self.alert.bed}"))
+            row.addWidget(answer, 2)
+            row.addWidget(look, 1)
+            box.addLayout(row)
+
+    def refresh(self, hub_ms: int) -> None:
+        """Show how long the alert has waited."""
+        self._time.setText(elapsed((hub_ms - self.alert.raised_ms) / 1000))
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        self.opened.emit(f"{self.alert.site}/{self.alert.bed}")
+        event.accept()
+
+    def _answer(self, reason: AckReason) -> None:
+        self.acknowledged.emit(self.alert.id, reason)
+
+
+class Rail(QWidget):
+    """Right column of the wall; empty space stays empty."""
+
+    opened = Signal(str)
+    acknowledged = Signal(str, object)
+    """Alert id and `AckReason`, to be sent to the hub."""
+
+    def __init__(self, theme: Theme, texts: Texts, operator: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._texts = texts
+        self._wall: Wall | None = None
+        self._shown: object = None
+        self.chosen_id: str | None = None
+        self.is_armed = False
+        self._cards: list[AlertCard] = []
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(10)
+        self._waiting_title = QLabel()
+        self._waiting = QVBoxLayout()
+        self._waiting.setSpacing(8)
+        inner = QWidget()
+        inner.setObjectName("plain")
+        inner.setLayout(self._waiting)
+        self._waiting.setContentsMargins(0, 0, 4, 0)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setWidget(inner)
+        area.viewport().setObjectName("plain")
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        column.addWidget(_panel(self._waiting_title, area), 3)
+        self._answered = _Rows(theme)
+        self._answered.opened.connect(self.opened)
+        self._answered_title = QLabel()
+        column.addWidget(_panel(self._answered_title, self._answered), 0)
+        self._changes = _Rows(theme)
+        self._changes.opened.connect(self.opened)
+        self._changes_title = QLabel()
+        column.addWidget(_panel(self._changes_title, self._changes), 2)
+        self.name = QLineEdit(operator)
+        self.name.setMaxLength(32)
+        self._name_title = QLabel()
+        self.note = _label("", "small")
+        self.note.setWordWrap(True)
+        column.addWidget(_panel(self._name_title, self.name, self.note), 0)
+        self.set_theme(theme)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take the colours of a theme."""
+        for rows in (self._answered, self._changes):
+            rows.theme = theme
+            rows.update()
+
+    def retext(self) -> None:
+        """Draw again in the language now chosen."""
+        self._shown = None
+
+    # ----------------------------------------------------------------- what is shown
+
+    def refresh(self, wall: Wall, now_s: float) -> None:
+        """Show alerts as they stand."""
+        self._wall = wall
+        texts = self._texts
+        waiting, answered = wall.unacknowledged(), wall.acknowledged()
+        if self.chosen_id not in {a.id for a in waiting}:
+            self.chosen_id = waiting[0].id if waiting else None
+            self.is_armed = False
+        shown = (
+            waiting,
+            answered,
+            len(wall.changes),
+            self.chosen_id,
+            self.is_armed,
+            texts.language,
+            len(wall.beds),
+        )
+        if shown != self._shown:
+            self._shown = shown
+            self._waiting_title.setText(both(texts, "ui.unacknowledged", len(waiting)))
+            self._answered_title.setText(both(texts, "ui.acknowledged", len(answered)))
+            self._changes_title.setText(both(texts, "ui.changes"))
+            self._name_title.setText(both(texts, "ui.operator"))
+            self.name.setPlaceholderText(texts("ui.operator_hint"))
+            self._fill_waiting(wall, waiting)
+        hub_ms = wall.now_ms(now_s)
+        for card in self._cards:
+            card.refresh(hub_ms)
+        self._answered.show_rows([self._answered_row(wall, a, now_s) for a in answered[:8]])
+        recent = [c for c in wall.changes if hub_ms - c.t_ms < _CHANGES_MS][:_SHOWN_CHANGES]
+        self._changes.show_rows([self._change_row(wall, c) for c in recent])
+
+    def _fill_waiting(self, wall: Wall, waiting: list[Alert]) -> None:
+        while (item := self._waiting.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.deleteLater()
+        self._cards = []
+        for alert in waiting:
+            is_chosen = alert.id == self.chosen_id
+            card = AlertCard(
+                alert, wall, self._texts, is_chosen=is_chosen, is_armed=is_chosen and self.is_armed
+            )
+            card.chosen.connect(self.arm)
+            card.opened.connect(self.opened)
+            card.acknowledged.connect(self._acknowledge)
+            self._waiting.addWidget(card)
+            self._cards.append(card)
+        self._waiting.addStretch(1)
+
+    def _answered_row(self, wall: Wall, alert: Alert, now_s: float) -> "_Row":
+        key = f"{alert.site}/{alert.bed}"
+        bed = wall.beds.get(key)
+        glyphs = (make_face(wall, bed, now_s).glyph,) if bed else ()
+        words = f"{acknowledged_words(self._texts, alert)} · {alert_words(self._texts, alert, is_short=True)}"
+        return _Row(key, "", bed_code(bed) if bed else alert.bed, glyphs, "", words)
+
+    def _change_row(self, wall: Wall, change: LevelChange) -> "_Row":
+        bed = wall.beds.get(change.key)
+        before, after = (
+            Glyph.UNKNOWN if x is None else Glyph(str(x)) for x in (change.from_level, change.to_level)
+        )
+        arrow = "→"
+        if change.from_level is not None and change.to_level is not None:
+            arrow = "↗" if change.to_level > change.from_level else "↘"
+        words = (
+            self._texts(f"level.{change.to_level}")
+            if change.to_level
+            else self._texts("ui.glyph_indeterminate")
+        )
+        return _Row(
+            change.key,
+            clock(change.t_ms),
+            bed_code(bed) if bed else change.key,
+            (before, after),
+            arrow,
+            words,
+        )
+
+    # ---------------------------------------------------------------------- answering
+
+    def arm(self, alert_id: str | None = None) -> None:
+        """Choose an alert and show its reasons: a digit alone never acknowledges."""
+        if alert_id is not None:
+            self.chosen_id = alert_id
+        self.is_armed = self.chosen_id is not None
+
+    def disarm(self) -> None:
+        """Put the reasons away again."""
+        self.is_armed = False
+
+    def choose(self, alert_id: str) -> None:
+        """Put the keyboard on an alert."""
+        if alert_id != self.chosen_id:
+            self.chosen_id, self.is_armed = alert_id, False
+
+    def answer(self, number: int) -> None:
+        """Acknowledge the chosen alert with reason 1-4, if it has been armed."""
+        if self.is_armed and self.chosen_id is not None:
+            self._acknowledge(self.chosen_id, REASONS[number - 1])
+
+    def _acknowledge(self, alert_id: str, reason: AckReason) -> None:
+        if not self.name.text().strip():
+            self.note.setText(self._texts("ui.operator_needed"))
+            self.name.setFocus()
+            return
+        self.note.setText("")
+        self.is_armed = False
+        self.acknowledged.emit(alert_id, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line of the rail: a bed, its glyphs, some words."""
+
+    key: str
+    time: str
+    code: str
+    glyphs: tuple[Glyph, ...]
+    arrow: str
+    words: str
+
+
+class _Rows(QWidget):
+    """Lines painted one below the other; a click opens the bed."""
+
+    opened = Signal(str)
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.theme = theme
+        self._rows: list[_Row] = []
+
+    def show_rows(self, rows: list[_Row]) -> None:
+        """Show these lines."""
+        if rows != self._rows:
+            self._rows = rows
+            self.setMinimumHeight(min(len(rows), 6) * _ROW)
+            self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        p = QPainter(self)
+        for index, row in enumerate(self._rows):
+            top = float(index * _ROW)
+            if top + _ROW > self.height() + 2:
+                break
+            p.setPen(color(self.theme.line2))
+            if index:
+                p.drawLine(QPointF(0, top), QPointF(self.width(), top))
+            x = 0.0
+            if row.time:
+                x = self._write(p, row.time, x, top, 46, bold=False)
+            if row.time:
+                x = self._write(p, row.code, x, top, 84, bold=True)
+            for number, glyph in enumerate(row.glyphs):
+                if number:
+                    x = self._write(p, row.arrow, x, top, 22, bold=False)
+                draw_glyph(p, self.theme, glyph, x, top + 6, 22)
+                x += 28
+            if not row.time:
+                x = self._write(p, row.code, x, top, 84, bold=True)
+            self._write(p, row.words, x + 4, top, self.width() - x - 4, bold=False)
+        p.end()
+
+    def _write(self, p: QPainter, words: str, x: float, top: float, width: float, *, bold: bool) -> float:
+        p.setFont(font(14, bold=bold))
+        p.setPen(color(self.theme.t1 if bold else self.theme.t2))
+        words = QFontMetricsF(p.font()).elidedText(words, Qt.TextElideMode.ElideRight, width)
+        p.drawText(QRectF(x, top, width, _ROW), Qt.AlignmentFlag.AlignVCenter, words)
+        return x + width
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        index = int(event.position().y() // _ROW)
+        if 0 <= index < len(self._rows):
+            self.opened.emit(self._rows[index].key)
+
+
+def _label(words: str, name: str) -> QLabel:
+    label = QLabel(words)
+    label.setObjectName(name)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    return label
+
+
+def _panel(title: QLabel, *widgets: QWidget) -> QFrame:
+    panel = QFrame()
+    panel.setObjectName("panel")
+    title.setObjectName("title")
+    title.setTextFormat(Qt.TextFormat.RichText)
+    box = QVBoxLayout(panel)
+    box.setContentsMargins(12, 10, 12, 10)
+    box.setSpacing(8)
+    box.addWidget(title)
+    for widget in widgets:
+        box.addWidget(widget, 1)
+    return panel
