@@ -115,7 +115,7 @@ def rate_conditions(obs: RawRateObservation, rules: Mapping[str, AlertRule]) -> 
             duration_s=one.duration_s,
             values={
                 "value_bpm": one.value_bpm,
-                "limit_bpm": rules[one.rule].limit,
+                "limit_bpm": rules[one.rule].limit if one.limit_bpm is None else one.limit_bpm,
                 "duration_s": one.duration_s,
             },
         )
@@ -191,7 +191,12 @@ def _indeterminate(obs: LevelObservation, rule: AlertRule) -> Condition:
         priority=rule.priority,
         onset_ms=obs.since_ms,
         duration_s=duration_s,
-        values={"why": obs.why, "duration_s": duration_s, "limit_s": rule.delay_s},
+        values={
+            "why": obs.why,
+            "duration_s": duration_s,
+            "duration_min": int(duration_s // 60),
+            "limit_s": rule.delay_s,
+        },
     )
 
 

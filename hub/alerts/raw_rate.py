@@ -32,6 +32,8 @@ class RateViolation:
     duration_s: float
     onset_ms: int
     value_bpm: float
+    limit_bpm: float | None = None
+    """The limit that held; None: the one of the rule.  A fall is measured from its baseline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +50,14 @@ class Violation:
 
     `duration_s` is 0 where the rate is not beyond the limit and NaN where there was
     no signal for so long that nothing can be said.  `onset_s` is how long before the
-    end of the signal it began, `value_bpm` the last rate seen beyond the limit.
+    end of the signal it began, `value_bpm` the last rate seen beyond the limit, and
+    `limit_bpm` the limit itself, which follows the baseline for a fall.
     """
 
     duration_s: FloatArray
     onset_s: FloatArray
     value_bpm: FloatArray
+    limit_bpm: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +80,7 @@ class RawRateSeconds:
                 duration_s=float(violation.duration_s[row]),
                 onset_ms=end_ms - round(float(violation.onset_s[row]) * 1000),
                 value_bpm=float(violation.value_bpm[row]),
+                limit_bpm=float(violation.limit_bpm[row]),
             )
             for rule, violation in self.by_rule.items()
         )
@@ -141,27 +146,28 @@ def _measure(
     n_beds = fhr.shape[0]
     duration_s, onset_s, value_bpm = np.zeros(n_beds), np.zeros(n_beds), np.full(n_beds, np.nan)
     duration_s[is_unknown] = np.nan
+    limit_bpm = np.full(n_beds, rule.limit)
+    if rule.key == "fhr_below_110_prolonged" and baseline_bpm is not None:
+        limit_bpm = np.fmax(limit_bpm, baseline_bpm - PROLONGED_DROP_BPM)
     # Most rates are inside every limit: only rows with a recent violation are looked at closely.
-    rows = np.flatnonzero(_is_beyond(recent, rule, baseline_bpm).any(axis=1))
+    rows = np.flatnonzero(_is_beyond(recent, rule, limit_bpm).any(axis=1))
     if rows.size:
         close = fhr[rows]
-        beyond = _is_beyond(close, rule, None if baseline_bpm is None else baseline_bpm[rows])
+        beyond = _is_beyond(close, rule, limit_bpm[rows])
         stretch = _last_stretch(beyond, ~np.isnan(close), fs=fs)
         duration_s[rows] = stretch.counted / fs
         onset_s[rows] = (fhr.shape[1] - stretch.first) / fs
         value_bpm[rows] = close[np.arange(rows.size), stretch.last]
-    return Violation(duration_s, onset_s, value_bpm)
+    return Violation(duration_s, onset_s, value_bpm, limit_bpm)
 
 
-def _is_beyond(fhr: Rates, rule: AlertRule, baseline_bpm: Rates | None) -> BoolArray:
+def _is_beyond(fhr: Rates, rule: AlertRule, limit_bpm: FloatArray) -> BoolArray:
+    limits = limit_bpm[:, np.newaxis]
     if rule.key == "fhr_above_160":
-        return fhr > rule.limit
-    limit = np.full((fhr.shape[0], 1), rule.limit)
-    if rule.key == "fhr_below_110_prolonged" and baseline_bpm is not None:
-        # A rate exactly 15 bpm under its baseline is a fall, one exactly at the limit is not beyond it.
-        fall_bpm = np.nextafter(baseline_bpm.astype(np.float64) - PROLONGED_DROP_BPM, np.inf)
-        limit = np.fmax(limit, fall_bpm[:, np.newaxis])
-    return fhr < limit
+        return fhr > limits
+    # A rate exactly 15 bpm under its baseline is a fall, one exactly at a fixed limit is not beyond it.
+    is_fall = limits > rule.limit
+    return (fhr < limits) | (is_fall & (fhr == limits)) if is_fall.any() else fhr < limits
 
 
 class _Stretch(NamedTuple):

@@ -119,6 +119,21 @@ def test_twins_have_an_alert_each() -> None:
     assert [alert.fetus for alert in alerts.alerts] == [1, 2]
 
 
+@pytest.mark.req("ALT-18")
+def test_a_fall_under_the_baseline_names_the_limit_that_held() -> None:
+    fall = RateViolation(
+        rule="fhr_below_110_prolonged", duration_s=120, onset_ms=T0, value_bpm=120, limit_bpm=125
+    )
+    alerts = bed()
+    alerts.push_raw(RawRateObservation(fetus=1, violations=(fall,)), T0)
+    assert only(alerts.alerts).values == {
+        "value_bpm": 120,
+        "limit_bpm": 125,
+        "duration_s": 120,
+        "segments": 0,
+    }
+
+
 @pytest.mark.req("ALT-7")
 def test_a_loss_of_signal_ends_no_raw_rate_alert() -> None:
     alerts = bed()
@@ -288,6 +303,7 @@ def test_twenty_minutes_without_a_level_are_a_technical_alert() -> None:
         Priority.MEDIUM,
     )
     assert raised.values["why"] == "long_gap"
+    assert raised.values["duration_min"] == 20
     assert alerts.push_level(level(2), T0)[0].to_state is AlertState.CLEAR
 
 

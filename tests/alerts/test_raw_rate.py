@@ -115,6 +115,7 @@ def test_a_fall_under_the_baseline_is_a_violation_only_where_there_is_a_baseline
     by_rule = raw_rate_seconds(rates, fs=FS, baseline_bpm=baseline).by_rule
     assert by_rule["fhr_below_110_prolonged"].duration_s.tolist() == [130, 130, 0]
     assert by_rule["fhr_below_110"].duration_s.tolist() == [0, 0, 0]
+    assert by_rule["fhr_below_110_prolonged"].limit_bpm.tolist() == [124, 124.25, 110]
     just_inside = raw_rate_seconds(rates, fs=FS, baseline_bpm=np.full(3, 138.75)).by_rule
     assert just_inside["fhr_below_110_prolonged"].duration_s.tolist() == [0, 0, 0]
 
