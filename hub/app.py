@@ -229,30 +229,34 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    working = asyncio.create_task(_work(settings), name="hub")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        working.result()
+        return
+    _log.info("stopping")
+    await _cancel(working)
+
+
+async def _work(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_open_store(settings))
-        registry = CollectorRegistry()
-        hub = Hub(settings, store, registry)
+        hub = Hub(settings, store, CollectorRegistry())
         server, listener = build_server(create_app(hub.feed), settings.http_host, settings.http_port)
         await hub.restore()
         _log.info("consoles: http://%s:%d/", settings.http_host, settings.http_port)
         async with asyncio.TaskGroup() as group:
-            running = [
-                group.create_task(hub.broker.run(), name="broker"),
-                group.create_task(hub.run_seconds(), name="second"),
-                group.create_task(hub.run_analyses(), name="analysis"),
-                group.create_task(hub.run_compaction(), name="compaction"),
-                group.create_task(hub.recorder.frame_stage.keep_running(hub.recorder.write_frames)),
-                group.create_task(hub.recorder.record_stage.keep_running(hub.recorder.write_records)),
-                group.create_task(hub.recorder.ack_stage.keep_running(hub.recorder.send_acks)),
-                group.create_task(server.serve(sockets=[listener]), name="web"),
-            ]
-            await stop.wait()
-            _log.info("stopping")
-            server.should_exit = True
-            await asyncio.wait(running[-1:], timeout=5)
-            for task in running:
-                task.cancel()
+            group.create_task(server.serve(sockets=[listener]), name="web")
+            group.create_task(hub.broker.run(), name="broker")
+            group.create_task(hub.run_seconds(), name="second")
+            group.create_task(hub.run_analyses(), name="analysis")
+            group.create_task(hub.run_compaction(), name="compaction")
+            recorder = hub.recorder
+            group.create_task(recorder.frame_stage.keep_running(recorder.write_frames))
+            group.create_task(recorder.record_stage.keep_running(recorder.write_records))
+            group.create_task(recorder.ack_stage.keep_running(recorder.send_acks))
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """What the hub knows of one bed beside its samples."""
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
@@ -48,6 +49,8 @@ class FetusRecord:
     level_before: int | None = None
     """The level before the present one of `alerting`."""
     coincident_since_ms: int | None = None
+    baseline_bpm: float = math.nan
+    """Newest baseline from live data, NaN while there is none; only adds to the raw-rate limits."""
     ribbon: deque[LevelSpan] = field(default_factory=deque)
     last_segment_ms: int = 0
     """End of the newest complete segment that was handed to the store."""
@@ -69,6 +72,8 @@ class Bed:
     status: MonitorStatus = MonitorStatus.NONE
     lag: LagEstimator = field(default_factory=LagEstimator)
     clock_offset_ms: int | None = None
+    live_since_ms: int | None = None
+    """Start of the first live frame that this worker saw, on the site's clock."""
     quality: dict[int, SignalQuality] = field(default_factory=dict)
     fetuses: dict[int, FetusRecord] = field(default_factory=dict)
     events: deque[BedEvent] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))

@@ -1,5 +1,6 @@
 """What the alerts are shown of a bed: live signal only, each path from its own source."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -44,9 +45,14 @@ class LiveSignals:
 
 
 def raw_rate_observations(signals: LiveSignals) -> dict[Key, list[RawRateObservation]]:
-    """Measure every rate against the raw-rate limits; needs nothing of the analysis."""
+    """Measure every rate against the raw-rate limits.
+
+    The fixed limits need nothing of the analysis; a baseline, where there is one, adds the
+    fall of 15 bpm below it.
+    """
     observed: dict[Key, list[RawRateObservation]] = {}
-    seconds = raw_rate_seconds(signals.fhr, fs=FS_HZ)
+    baseline_bpm = np.array([bed.fetus(number).baseline_bpm for bed, number in signals.rows])
+    seconds = raw_rate_seconds(signals.fhr, fs=FS_HZ, baseline_bpm=baseline_bpm)
     for row, (bed, number) in enumerate(signals.rows):
         observation = seconds.observe(row, fetus=number, end_ms=int(signals.end_ms[row]))
         observed.setdefault(bed.key, []).append(observation)
@@ -60,12 +66,15 @@ def signal_observations(signals: LiveSignals) -> dict[Key, list[SignalObservatio
     percent = 100 * np.isfinite(signals.fhr).mean(axis=1)
     for row, (bed, number) in enumerate(signals.rows):
         end_ms = int(signals.end_ms[row])
+        # What came before this worker saw the bed live is unknown, not lost.
+        watched_s = (end_ms - bed.live_since_ms) / 1000 if bed.live_since_ms is not None else 0.0
+        lost_s = min(float(loss_s[row]), max(0.0, watched_s))
         since_ms = bed.fetus(number).coincident_since_ms
         observed.setdefault(bed.key, []).append(
             SignalObservation(
                 fetus=number,
-                loss_s=float(loss_s[row]),
-                loss_since_ms=end_ms - round(float(loss_s[row]) * 1000),
+                loss_s=lost_s,
+                loss_since_ms=end_ms - round(lost_s * 1000),
                 signal_percent=round(float(percent[row]), 1),
                 coincidence_s=0.0 if since_ms is None else (end_ms - since_ms) / 1000,
                 coincidence_since_ms=since_ms or 0,
@@ -120,6 +129,11 @@ def level_observation(bed: Bed, number: int, window: BedWindow, reading: Analysi
         contractions_per_10min=rolling.contractions_per_10min if rolling else None,
         segment_contractions=segment.contractions_per_10min if segment else None,
     )
+
+
+def newest_baseline(reading: Analysis) -> float:
+    """Return the baseline at the end of a reading in bpm, NaN where it is not assessable."""
+    return float(reading.baseline_bpm[-1]) if reading.baseline_bpm.size else math.nan
 
 
 def note_coincidence(bed: Bed, number: int, window: BedWindow, reading: Analysis) -> None:

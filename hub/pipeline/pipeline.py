@@ -32,6 +32,7 @@ from hub.pipeline.bed import Bed, Site
 from hub.pipeline.observe import (
     LiveSignals,
     level_observation,
+    newest_baseline,
     note_coincidence,
     raw_rate_observations,
     signal_observations,
@@ -107,6 +108,8 @@ class Pipeline:
         if is_newest:
             bed.lag.push(frame.t0_ms, frame.end_ms, now_s * 1000, is_in_sequence=arrival is Arrival.NEXT)
             bed.clock_offset_ms = frame.end_ms - arrived_ms
+            if bed.live_since_ms is None or frame.t0_ms < bed.live_since_ms:
+                bed.live_since_ms = frame.t0_ms
             bed.note_frame(frame)
         return arrival
 
@@ -278,6 +281,7 @@ class Pipeline:
 
         def push() -> list[AlertTransition]:
             note_coincidence(bed, one.fetus, window, reading)
+            record.baseline_bpm = newest_baseline(reading)
             newest = reading.segments[-1] if reading.segments else None
             shown = next_shown(record.alerting, reading.rolling, newest, window.end_ms)
             if record.alerting is not None and shown.level != record.alerting.level:
