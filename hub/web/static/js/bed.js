@@ -226,7 +226,7 @@ export class BedView {
     const titleKey = !isLive ? "ui.why_then" : isCurrent && d.level !== null ? "ui.why_level" : "ui.why_none";
     const level = isLive ? d.level : (reading?.level ?? null);
     this.why.replaceChildren(...whyPanel({
-      fetus: read, reading, titleKey, values: { level: level ?? "?", time: clockText(this.endMs ?? 0) },
+      fetus: read, reading, titleKey, shownLevel: isCurrent ? d.level : null, values: { level: level ?? "?", time: clockText(this.endMs ?? 0) },
       onSpan: (from, to) => this.goTo(to + Math.max(60000, (this.spanMs - (to - from)) / 2)),
     }));
     this.response.replaceChildren(...responsePanel(d.level));

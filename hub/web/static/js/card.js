@@ -41,6 +41,7 @@ export class Card {
     const key = String(armed);
     if (key === this.key) return;
     this.key = key;
+    if (armed) this.element.scrollIntoView({ block: "nearest" });
     setClass(this.acts, "why", armed);
     this.acts.replaceChildren(...(armed ? reasonButtons(alert, this.desk) : [this.askButton(alert)]));
   }

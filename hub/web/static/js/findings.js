@@ -37,8 +37,13 @@ export function letterOf(event) {
   return letter + (isDoubtful(d) ? "?" : d.severity === "severe" ? "!" : "");
 }
 
-/** Two lines for the full strip. */
-export function labelOf(event) {
+/** Two lines for the full strip; with twins the first names the fetus. */
+export function labelOf(event, hasTwins = false) {
+  const [head, detail] = wordsOf(event);
+  return [hasTwins ? `${"ABC"[event.fetus - 1]} ${head}` : head, detail];
+}
+
+function wordsOf(event) {
   if (event.type === "acceleration") return [t(event.a.is_prolonged ? "ui.prolonged_acceleration" : "ui.acceleration"), ""];
   const { d } = event;
   const kind = isRunning(d)

@@ -8,7 +8,7 @@ const CONNECT_MS = 4000;
 
 export class Link {
   /** `on`: {snapshot(message, now), update(message, now), batch(batch, now)}. */
-  constructor(url, on, historyS = 1200) {
+  constructor(url, on, historyS = 2400) {
     this.url = url;
     this.on = on;
     this.historyS = historyS;

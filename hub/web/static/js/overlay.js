@@ -37,7 +37,7 @@ export function paintOverlay(ctx, g, p, view) {
 function paintAxis(ctx, g, p) {
   const full = g.mode === "full";
   ctx.font = font(g, full ? 13 : 11);
-  ctx.fillStyle = full ? p.t2 : p.t2;
+  ctx.fillStyle = p.t2;
   ctx.textBaseline = full ? "middle" : "bottom";
   ctx.textAlign = full ? "right" : "left";
   const x = full ? g.left - 6 * g.dpr : g.dpr;
@@ -102,9 +102,10 @@ function paintLetters(ctx, g, p, { xOf, start, stop, events }) {
 function paintFullLabels(ctx, g, p, { xOf, start, stop, events }) {
   const rows = [-Infinity, -Infinity];
   const pad = 5 * g.dpr;
+  const hasTwins = events.some((event) => event.fetus > 1);
   for (const event of events) {
     if (event.to < start || event.from > stop) continue;
-    const [head, detail] = labelOf(event);
+    const [head, detail] = labelOf(event, hasTwins);
     ctx.font = font(g, 12);
     const detailWidth = detail ? ctx.measureText(detail).width : 0;
     ctx.font = font(g, 14, 700);

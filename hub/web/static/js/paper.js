@@ -64,6 +64,7 @@ export function paintGrid(ctx, g, p, t0, t1, xOf) {
   const x0 = xOf(t0);
   const x1 = xOf(t1);
   const full = g.mode === "full";
+  const heavyMs = 180000 / g.cmPerMin; // each minute at 3 cm/min, every third at 1 cm/min: 3 cm apart
   ctx.save();
   ctx.globalCompositeOperation = p.gridMode;
   const rows = (step, from, to, y, color, skip) => {
@@ -92,13 +93,13 @@ export function paintGrid(ctx, g, p, t0, t1, xOf) {
   if (full) {
     rows(10, FHR_BOTTOM_BPM, FHR_TOP_BPM, fhrY, p.grid10, 30);
     rows(12.5, 0, 100, tocoY, p.grid10, 25);
-    columns(10000, p.grid10, g.dpr, 20000);
-    columns(20000, p.grid30, g.dpr, 60000);
+    columns(30000 / g.cmPerMin, p.grid10, g.dpr, 60000 / g.cmPerMin);
+    columns(60000 / g.cmPerMin, p.grid30, g.dpr, heavyMs);
   }
   rows(30, FHR_BOTTOM_BPM, FHR_TOP_BPM, fhrY, p.grid30);
   if (g.tocoH) rows(25, 0, 100, tocoY, p.grid30);
   ctx.globalAlpha = full ? 1 : 0.6;
-  columns(60000, p.gridMin, (full ? 1.4 : 1) * g.dpr);
+  columns(heavyMs, p.gridMin, (full ? 1.4 : 1) * g.dpr);
   ctx.restore();
   ctx.fillStyle = p.gridMin;
   for (const y of g.tocoH ? [0, g.fhrH, g.tocoTop, g.tocoTop + g.tocoH - g.dpr] : [0, g.fhrH - g.dpr]) {

@@ -142,12 +142,12 @@ export class Tile {
     setText(cells.fhr, first.text);
     setClass(cells.fhr, "out", first.tone === "out");
     setClass(cells.fhr, "old", first.tone === "old" && isOld);
-    const key = others.map((f) => `${f.fetus}${f.text}`).join();
+    const key = others.map((f) => `${f.fetus}${f.text}${f.tone}`).join();
     if (key !== this.keys.others) {
       this.keys.others = key;
       setClass(this.nums, "twin", others.length > 0);
       cells.more.replaceChildren(
-        ...others.map((f) => h("div", "fhr2", h("i", "", t("ui.fetus", { name: "ABC"[f.fetus - 1] })), f.text)),
+        ...others.map((f) => h("div", `fhr2 ${f.tone}`, h("i", "", t("ui.fetus", { name: "ABC"[f.fetus - 1] })), f.text)),
       );
     }
     for (const row of ["mhr", "contractions", "toco"]) if (cells[row]) setText(cells[row].value, d[row]);

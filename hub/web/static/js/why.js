@@ -30,7 +30,7 @@ export function readingSpan(fetus, reading) {
 }
 
 /** `onSpan(fromMs, toMs)` jumps to a finding. */
-export function whyPanel({ fetus, reading, titleKey, values, onSpan }) {
+export function whyPanel({ fetus, reading, titleKey, values, onSpan, shownLevel = null }) {
   const title = h("div", "title", h("span", "", t(titleKey, values)), h("span", "s", small(titleKey, values)), h("span", "right", h("kbd", "", "W")));
   if (!reading) return [title, h("div", "more", t("ui.no_reading"))];
   const { findings, verdict } = ordered(reading.reasons);
@@ -49,7 +49,9 @@ export function whyPanel({ fetus, reading, titleKey, values, onSpan }) {
   });
   const foot = verdict.map((reason) => h("div", "", h("span", "b", reasonText(reason)), h("span", "tag", reason.evidence)));
   const compare = h("div", "en", t("ui.compare", { figo: figoText(reading.figo), nichd: nichdText(reading.nichd) }));
-  return [title, h("div", "reasons", ...rows), h("div", "verdict", ...foot, compare)];
+  const isHeld = shownLevel !== null && reading.level !== null && reading.level < shownLevel;
+  const held = isHeld ? h("div", "", t("ui.level_held", { level: shownLevel, now: reading.level })) : null;
+  return [title, h("div", "reasons", ...rows), h("div", "verdict", ...foot, held, compare)];
 }
 
 export const figoText = (value, name) => (value === null ? t("ui.no_value", {}, name) : t(`figo.${value}`, {}, name));
