@@ -17,7 +17,7 @@ from hub.web.backend import Backend
 from hub.web.limits import HttpLimits
 from hub.web.problems import Fault, ProblemError, ProblemKind
 from hub.web.schemas import AlertList, BedList, Strip, described
-from hub.web.strip import render_strip, snap_span
+from hub.web.strip import render_strip, select_entries, snap_span
 from hub.wire import encode_batch, encode_json
 
 WAVE_TYPE: Final = "application/vnd.ctg.wave"
@@ -122,7 +122,7 @@ def build_api(backend: Backend, limits: HttpLimits) -> APIRouter:
             except KeyError:
                 raise ProblemError(ProblemKind.NOT_FOUND, f"{site}/{bed}: no such bed") from None
             if is_binary:
-                entries = [entry for entry, _ in data.entries]
+                entries = await asyncio.to_thread(select_entries, from_ms, to_ms, data)
                 batch = await asyncio.to_thread(encode_batch, 0, backend.now_ms(), entries)
                 return Response(batch, media_type=WAVE_TYPE)
             body = await asyncio.to_thread(render_strip, site, bed, from_ms, to_ms, data, step_ms=step_ms)

@@ -13,8 +13,9 @@ class LiveLimits:
     behind_s: float = 3.0
     """Age of the oldest unacknowledged message from which the client counts as behind, and the
     most that a wave may wait in its queue."""
-    cut_s: float = 10.0
-    """Age of the oldest unacknowledged message at which the connection is aborted."""
+    cut_s: float = 9.5
+    """Age of the oldest unacknowledged message at which the connection is aborted; with the time until
+    it is looked at, a frozen client is gone within 10 s."""
     flush_s: float = 0.05
     """Longest time that a wave frame waits for others to share its message."""
     hello_s: float = 5.0

@@ -1,7 +1,7 @@
 """The strip of one bed: wave frames to samples on the grid, and to JSON."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -10,7 +10,7 @@ import numpy as np
 from hub.errors import WireError
 from hub.model import GRID_MS, Channel, FloatArray, Lane, WaveEntry, WaveFrame
 from hub.web.backend import StripData
-from hub.wire import decode_wave, encode_json, to_values
+from hub.wire import decode_wave, encode_json, to_values, with_backfill_flag
 
 CHANNEL_NAMES: Final = {channel: channel.name.lower() for channel in Channel}
 
@@ -23,7 +23,7 @@ class _Placed:
     start: int
     stop: int
     lane: Lane
-    arrived_ms: int
+    entry: WaveEntry
 
 
 def snap_span(from_ms: int, to_ms: int) -> tuple[int, int]:
@@ -54,6 +54,17 @@ def render_strip(
     return encode_json(body)
 
 
+def select_entries(from_ms: int, to_ms: int, data: StripData) -> list[WaveEntry]:
+    """Pick the frames that touch the span; what was filled in says so in its flags."""
+    return [
+        replace(item.entry, payload=with_backfill_flag(item.entry.payload))
+        if item.lane is Lane.FILL
+        else item.entry
+        for item in _place_frames(data.entries)
+        if item.frame.t0_ms < to_ms and item.frame.end_ms > from_ms
+    ]
+
+
 def decimate(values: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
     """Least and greatest value of every `n` samples, NaN where none is valid; the last bin may be short."""
     n_bins = -(-values.size // n)
@@ -78,18 +89,18 @@ def _place_frames(entries: Iterable[tuple[WaveEntry, Lane]]) -> list[_Placed]:
             frame = decode_wave(entry.payload, site=entry.site, bed=entry.bed)
         except WireError:
             continue  # of a newer version: stored as it came, counted on arrival
-        decoded.append((frame, lane, entry.arrived_ms))
+        decoded.append((frame, lane, entry))
     decoded.sort(key=lambda item: (item[0].epoch, item[0].seq))
     placed: list[_Placed] = []
-    for frame, lane, arrived_ms in decoded:
+    for frame, lane, entry in decoded:
         start, stop = round(frame.t0_ms / GRID_MS), round(frame.end_ms / GRID_MS)
         last = placed[-1] if placed else None
         if last and (last.frame.epoch, last.frame.seq + 1) == (frame.epoch, frame.seq):
             shift = last.stop - start
             if abs(shift) == 1:
                 start, stop = start + shift, stop + shift
-        placed.append(_Placed(frame, start, stop, lane, arrived_ms))
-    placed.sort(key=lambda item: item.arrived_ms)
+        placed.append(_Placed(frame, start, stop, lane, entry))
+    placed.sort(key=lambda item: item.entry.arrived_ms)
     return placed
 
 
@@ -123,7 +134,7 @@ def _render_channel(values: FloatArray, step_ms: int | None) -> msgspec.Raw:
 def _late_spans(placed: Sequence[_Placed], from_ms: int, to_ms: int) -> list[dict[str, int]]:
     """Spans that were filled in later; touching ones are one span, which arrived when its last part did."""
     late = sorted(
-        (max(item.start * GRID_MS, from_ms), min(item.stop * GRID_MS, to_ms), item.arrived_ms)
+        (max(item.start * GRID_MS, from_ms), min(item.stop * GRID_MS, to_ms), item.entry.arrived_ms)
         for item in placed
         if item.lane is Lane.FILL
     )

@@ -81,7 +81,7 @@ async def test_the_strip_as_wave_frames_is_the_very_bytes_that_came(rig: Rig):
     assert response.headers["content-type"] == "application/vnd.ctg.wave"
     seq, t_ms, entries = decode_batch(response.content)
     assert (seq, t_ms) == (0, rig.now_ms)
-    assert entries == [entry for entry, _ in rig.kept]
+    assert entries == [entry for entry, _ in rig.kept[:5]]
 
 
 async def test_what_was_filled_in_says_when_it_came(rig: Rig):
