@@ -70,6 +70,8 @@ async def compact(session: Session, now_ms: int, retention_ms: int | None) -> in
     for start in range(0, len(due), SLOTS_PER_TRANSACTION):
         pack = partial(_pack, slots=due[start : start + SLOTS_PER_TRANSACTION])
         packed += await session.run(pack, seconds=COMPACTION_DEADLINE_S)
+    if packed:
+        await session.run(_give_back_room, seconds=COMPACTION_DEADLINE_S)
     return packed
 
 
@@ -78,6 +80,14 @@ async def _keep_house(connection: Connection, now_ms: int, retention_ms: int | N
         await connection.execute("SELECT make_segment_week(%s)", [now_ms + week * _WEEK_MS])
     if retention_ms is not None:
         await connection.execute("SELECT drop_segments(%s)", [now_ms - retention_ms])
+
+
+async def _give_back_room(connection: Connection) -> None:
+    """Empty the files of `frame` once no bed is live: vacuum never makes an index smaller."""
+    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [APPEND_LOCK])
+    cursor = await connection.execute("SELECT EXISTS (SELECT FROM frame)")
+    if await cursor.fetchone() == (False,):
+        await connection.execute("TRUNCATE frame")
 
 
 async def _find_due(connection: Connection, now_ms: int) -> list[_Slot]:

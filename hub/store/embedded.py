@@ -97,8 +97,12 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """End the server in good order, by force if it does not obey; does nothing when it does not run."""
+        self._end_server(STOP_TIMEOUT_S)
+        self._release_folder()
+
+    def _end_server(self, patience_s: float) -> None:
         for number, timeout_s in (
-            (signal.SIGINT, STOP_TIMEOUT_S),
+            (signal.SIGINT, patience_s),
             (signal.SIGQUIT, KILL_TIMEOUT_S),
             (signal.SIGKILL, KILL_TIMEOUT_S),
         ):
@@ -111,7 +115,6 @@ class EmbeddedPostgres:
         if self._process is not None:
             self._process.wait(KILL_TIMEOUT_S)
             self._process = None
-        self._release_folder()
 
     # ------------------------------------------------------------------ starting
 
@@ -144,9 +147,7 @@ class EmbeddedPostgres:
                 self._create_database()
                 return True
         _log.warning("%s: the server left running does not answer as wanted; it is stopped", self._folder)
-        lock, self._lock = self._lock, None
-        self.stop()
-        self._lock = lock
+        self._end_server(KILL_TIMEOUT_S)
         return False
 
     def _launch(self) -> None:

@@ -51,7 +51,7 @@ WITH known AS MATERIALIZED (
            site, bed, epoch, seq, s.t0_ms, s.end_ms, s.arrived_ms, s.is_fill, s.payload
     FROM staged AS s JOIN known AS k USING (site, bed, epoch)
     WHERE received IS NULL
-       OR NOT received @> seq AND (NOT is_full OR received -|- int8range(seq, seq + 1))
+       OR NOT received @> seq AND (NOT is_full OR received @> seq - 1 OR received @> seq + 1)
     ORDER BY site, bed, epoch, seq, number
     ON CONFLICT DO NOTHING
     RETURNING site, bed, epoch, seq

@@ -93,7 +93,7 @@ def frame_core(payload: bytes) -> bytes:
         return payload
     flags = payload[1]
     stop = len(payload) - (_CRC_BYTES if flags & FrameFlag.CRC else 0)
-    return bytes((payload[0], flags & ~FrameFlag.BACKFILL)) + payload[2:stop]
+    return bytes((payload[0], flags & (0xFF ^ FrameFlag.BACKFILL))) + payload[2:stop]
 
 
 # ------------------------------------------------------------------------ shape

@@ -35,7 +35,7 @@ RETURNS TABLE (t_ms bigint, channel text, value double precision) LANGUAGE sql I
         FROM (SELECT payload || ''::bytea AS p OFFSET 0) AS whole
         WHERE length(p) >= 20 AND get_byte(p, 0) = 199 AND get_byte(p, 1) >> 4 = 1
     ), block AS (
-        SELECT 1 AS number, 20 AS at FROM head WHERE count > 0
+        SELECT 1 AS number, 20 AS at FROM head WHERE count > 0 AND stop >= 22
         UNION ALL
         SELECT number + 1, at + 2 + ticks * ctg_width(get_byte(p, at))
         FROM block, head WHERE number < count AND at + 2 + ticks * ctg_width(get_byte(p, at)) + 2 <= stop
@@ -53,34 +53,39 @@ $$;
 CREATE FUNCTION segment_samples(
     frames integer, ticks integer, period_ms integer, start_ms bigint, channels bytea, body bytea)
 RETURNS TABLE (t_ms bigint, channel text, value double precision) LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    -- Appending nothing decompresses the body once instead of at every byte.
+    -- Appending nothing decompresses the body once instead of at every byte; the steps are materialized so that
+    -- sorting carries single numbers along, not the body.
     WITH whole AS MATERIALIZED (
-        SELECT body || ''::bytea AS b, frames AS n
-    ), clock AS MATERIALIZED (
-        SELECT i, start_ms
-               + (i + sum(get_byte(b, i) + 256 * get_byte(b, n + i)) OVER upto) * (ticks * period_ms)
-               + ((sum(unzigzag(get_byte(b, 2 * n + i) + 256 * get_byte(b, 3 * n + i))) OVER upto & 65535) # 32768)
-               - 32768 AS t0_ms
-        FROM whole, generate_series(0, n - 1) AS i WINDOW upto AS (ORDER BY i)
+        SELECT body || ''::bytea AS b, frames AS n, frames * ticks AS m
     ), layout AS MATERIALIZED (
-        SELECT c, id, ctg_width(id) AS width,
-               n * (6 + length(channels))
-               + n * ticks * coalesce(sum(ctg_width(id)) OVER (ORDER BY c ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW), 0)
-               AS at
+        SELECT c, id, ctg_width(id) AS width, (n * (6 + length(channels)) + m * (
+                   sum(ctg_width(id)) OVER (ORDER BY c) - ctg_width(id)))::integer AS at
         FROM whole, (SELECT c, get_byte(channels, c) AS id FROM generate_series(0, length(channels) - 1) AS c) AS ids
-    ), mode AS MATERIALIZED (
-        SELECT c, i, sum(unzigzag(get_byte(b, n * (6 + c) + i))) OVER (PARTITION BY c ORDER BY i) & 255 AS mode
+    ), frame_code AS MATERIALIZED (
+        SELECT i, get_byte(b, i) + 256 * get_byte(b, n + i) AS seq_step,
+               unzigzag(get_byte(b, 2 * n + i) + 256 * get_byte(b, 3 * n + i)) AS clock_step
+        FROM whole, generate_series(0, n - 1) AS i
+    ), clock AS MATERIALIZED (
+        SELECT i, start_ms + (i + sum(seq_step) OVER upto) * (ticks * period_ms)
+               + ((sum(clock_step) OVER upto & 65535) # 32768) - 32768 AS t0_ms
+        FROM frame_code WINDOW upto AS (ORDER BY i)
+    ), mode_code AS MATERIALIZED (
+        SELECT c, i, unzigzag(get_byte(b, n * (6 + c) + i)) AS step
         FROM whole, layout, generate_series(0, n - 1) AS i WHERE ctg_channel(id) IS NOT NULL
-    ), sample AS (
-        SELECT c, id, j, sum(unzigzag(CASE width
-                   WHEN 1 THEN get_byte(b, at::integer + j)
-                   ELSE 256 * get_byte(b, at::integer + j) + get_byte(b, at::integer + n * ticks + j) END)) OVER upto
-               & CASE width WHEN 1 THEN 255 ELSE 65535 END AS raw
-        FROM whole, layout, generate_series(0, n * ticks - 1) AS j WHERE ctg_channel(id) IS NOT NULL
-        WINDOW upto AS (PARTITION BY c ORDER BY j)
+    ), mode AS MATERIALIZED (
+        SELECT c, i, (sum(step) OVER (PARTITION BY c ORDER BY i) & 255)::integer AS mode FROM mode_code
+    ), sample_code AS MATERIALIZED (
+        SELECT c, id, width, j, unzigzag(CASE width
+                   WHEN 1 THEN get_byte(b, at + j)
+                   ELSE 256 * get_byte(b, at + j) + get_byte(b, at + m + j) END) AS step
+        FROM whole, layout, generate_series(0, m - 1) AS j WHERE ctg_channel(id) IS NOT NULL
+    ), sample AS MATERIALIZED (
+        SELECT c, id, j, j / ticks AS i,
+               sum(step) OVER (PARTITION BY c ORDER BY j) & CASE width WHEN 1 THEN 255 ELSE 65535 END AS raw
+        FROM sample_code
     )
-    SELECT (clock.t0_ms + (j % ticks) * period_ms)::bigint, ctg_channel(id), ctg_value(id, mode.mode::integer, raw)
-    FROM sample JOIN clock ON clock.i = j / ticks JOIN mode ON mode.c = sample.c AND mode.i = j / ticks
+    SELECT (clock.t0_ms + (j % ticks) * period_ms)::bigint, ctg_channel(id), ctg_value(id, mode, raw)
+    FROM sample JOIN clock USING (i) JOIN mode USING (c, i)
 $$;
 
 -- All samples of one bed in [from_t, to_t): the fast way, it reads only the span.

@@ -1,0 +1,144 @@
+"""One real PostgreSQL for all store tests, a fresh database for each."""
+
+import itertools
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+
+from hub import wire
+from hub.model import Channel, FrameFlag, Lane, MonitorStatus, SignalQuality, Transducer, WaveFrame
+from hub.store.cluster import ADMIN
+from hub.store.embedded import EmbeddedPostgres
+from hub.store.rows import FrameRow
+from hub.store.store import Store
+
+RECORDINGS = Path(__file__).parents[2] / "device_sim" / "recordings"
+T0_MS = 1_780_000_200_000
+"""Start of a 10-minute slot, Unix ms."""
+
+_numbers = itertools.count()
+_not_run: set[str] = set()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that PostgreSQL can enter when the tests run as root; pytest's own it cannot."""
+    folder = Path(tempfile.mkdtemp(prefix="ctg-store-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """One server for the whole run."""
+    folder = Path(tempfile.mkdtemp(prefix="ctg-store-"))
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder)
+    server.start()
+    yield server
+    if server.pid is not None:
+        os.kill(server.pid, signal.SIGQUIT)  # the databases are thrown away: no checkpoint first
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_dsn(postgres: EmbeddedPostgres) -> str:
+    """A new, empty database of the hub's unprivileged role."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(postgres._dsn(ADMIN, ADMIN), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} OWNER ctg".encode())
+    return postgres.dsn.rsplit("/", 1)[0] + f"/{name}"
+
+
+@pytest.fixture
+async def store(postgres_dsn: str) -> AsyncIterator[Store]:
+    opened = await Store.open(postgres_dsn)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def timescale_dsn() -> str:
+    """An empty database with TimescaleDB, where the tests are given one."""
+    dsn = os.environ.get("CTG_TEST_TIMESCALEDB_DSN")
+    if dsn is None:
+        _not_run.add("TimescaleDB")
+        pytest.skip("CTG_TEST_TIMESCALEDB_DSN names no database with TimescaleDB")
+    return dsn
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if "TimescaleDB" in _not_run:
+        terminalreporter.write_line(
+            "NOT RUN: the store's TimescaleDB layout; set CTG_TEST_TIMESCALEDB_DSN to a database that has it",
+            yellow=True,
+        )
+
+
+Traffic = Callable[..., list[FrameRow]]
+
+
+@pytest.fixture(scope="session")
+def traffic() -> Traffic:
+    """Frames as a site sends them: 1 s of a real recording's FHR and toco, with a maternal rate beside."""
+    tracks: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+
+    def load(record: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if record not in tracks:
+            with np.load(RECORDINGS / f"{record}.npz") as file:
+                fhr, toco = file["fhr"], file["toco"]
+            noise = np.random.default_rng(int(record))
+            mhr = 84 + 6 * np.sin(np.arange(fhr.size) / 700) + noise.normal(0, 0.6, fhr.size)
+            tracks[record] = fhr, toco, mhr
+        return tracks[record]
+
+    def make(
+        count: int,
+        *,
+        site: str = "h012",
+        bed: str = "bed1",
+        epoch: int = 7,
+        first: int = 0,
+        t0_ms: int = T0_MS,
+        record: str = "1017",
+        lane: Lane = Lane.LIVE,
+        delay_ms: int = 120,
+        flags: FrameFlag = FrameFlag.NONE,
+    ) -> list[FrameRow]:
+        fhr, toco, mhr = load(record)
+        jitter_ms = np.random.default_rng(epoch + first).integers(0, 150, count)
+        rows = []
+        for index, seq in enumerate(range(first, first + count)):
+            at = np.arange(seq * 4, seq * 4 + 4) % fhr.size
+            quality = np.where(np.isnan(fhr[at]), SignalQuality.RED, SignalQuality.GREEN)
+            blocks = (
+                wire.samples_from_values(
+                    Channel.FHR1, fhr[at], transducer=Transducer.ULTRASOUND, quality=quality
+                ),
+                wire.samples_from_values(Channel.MHR, mhr[at], transducer=Transducer.EXTERNAL),
+                wire.samples_from_values(Channel.TOCO, toco[at], transducer=Transducer.EXTERNAL),
+            )
+            frame = WaveFrame(
+                site, bed, epoch, seq, t0_ms + seq * 1000, 250, 4, flags, MonitorStatus.ON, blocks
+            )
+            arrived_ms = frame.end_ms + delay_ms + int(jitter_ms[index])
+            payload = wire.encode_wave(frame)
+            rows.append(
+                FrameRow(site, bed, epoch, seq, frame.t0_ms, frame.end_ms, lane, arrived_ms, payload)
+            )
+        return rows
+
+    return make
+
+
+def payloads(rows: Sequence[FrameRow]) -> list[bytes]:
+    return [row.payload for row in rows]
