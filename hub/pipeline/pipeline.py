@@ -275,8 +275,8 @@ class Pipeline:
         self, bed: Bed, one: FetusResult, window: BedWindow, now_ms: int
     ) -> list[AlertTransition]:
         reading = one.live_analysis
-        if reading is None:
-            return []
+        if reading is None or bed.live_since_ms is None:
+            return []  # failed, or nothing live was ever seen: the technical path speaks
         record = bed.fetus(one.fetus)
 
         def push() -> list[AlertTransition]:
