@@ -14,7 +14,7 @@ from hub.dsp.events import find_accelerations, find_decelerations
 from hub.dsp.false_signal import FalseSignal, estimate_false_signal
 from hub.dsp.features import FALSE_AT, BedFindings, compute_window_features, mark_events
 from hub.dsp.quality import find_spikes, remove_impossible
-from hub.dsp.sinusoidal import find_sinusoidal
+from hub.dsp.sinusoidal import find_sinusoidal, is_cycle
 from hub.dsp.variability import compute_variability, spread_pieces
 from hub.model import FS_HZ, Analysis, BoolArray, Classification, FloatArray
 
@@ -168,8 +168,12 @@ def analyse_beds(
             is_coincident=false.is_coincident[bed],
             is_doubling_halving=false.is_doubling_halving[bed],
             is_coincidence_checked=bool(false.is_checked[bed]),
-            accelerations=accelerations[bed],
-            decelerations=decelerations[bed],
+            accelerations=[
+                a for a in accelerations[bed] if not is_cycle(waves[bed], a.onset_s, a.end_s, a.rise_bpm)
+            ],
+            decelerations=[
+                d for d in decelerations[bed] if not is_cycle(waves[bed], d.onset_s, d.end_s, d.depth_bpm)
+            ],
             sinusoidal=waves[bed],
             contractions=activity.contractions[bed],
             are_contractions_known=activity.is_known[bed],

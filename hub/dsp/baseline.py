@@ -191,7 +191,7 @@ def _close_valleys(path: FloatArray) -> FloatArray:
 
 def _draw_smooth(rate: FloatArray, support: FloatArray, coarse: FloatArray, hold: FloatArray) -> FloatArray:
     n_beds, n_blocks = rate.shape
-    stiffness = (STIFFNESS_S / BLOCK_S) ** 4 * _second_difference_bands(_find_bends(coarse))
+    stiffness = (STIFFNESS_S / BLOCK_S) ** 4 * _second_difference_bands(_find_bends(coarse), n_blocks)
     line = coarse
     for scale in SCALES_BPM:
         weight = support / (1 + ((rate - line) / scale) ** 2) ** 2
@@ -212,10 +212,11 @@ def _find_bends(coarse: FloatArray) -> FloatArray:
     return np.where(is_bend, 0.0, 1.0)
 
 
-def _second_difference_bands(stiff: FloatArray) -> FloatArray:
+def _second_difference_bands(stiff: FloatArray, n: int) -> FloatArray:
     """Lower bands of D'KD for each bed, with D the second difference and K the diagonal `stiff`."""
-    n_beds, n = stiff.shape[0], stiff.shape[1] + 2
-    bands = np.zeros((3, n_beds, n))
+    bands = np.zeros((3, stiff.shape[0], n))
+    if n < 3:
+        return bands
     for shift, coefficient in enumerate((1.0, 4.0, 1.0)):
         bands[0, :, shift : n - 2 + shift] += coefficient * stiff
     bands[1, :, : n - 2] -= 2 * stiff

@@ -19,6 +19,7 @@ contractions with fewer false ones."""
 MIN_PROMINENCE: Final = 9.0
 """Of the smoothed curve, which keeps about 60 % of the height: about 15 units of the raw one."""
 MIN_DISTANCE_S: Final = 35.0
+PEAK_REACH_S: Final = 10.0
 
 KNOWN_WINDOW_S: Final = 600.0
 KNOWN_MIN_FRACTION: Final = 0.5
@@ -69,9 +70,12 @@ def find_contractions(toco: FloatArray, *, are_units_mmhg: BoolArray | None = No
     size = round(GRID_S * FS_HZ)
     level, support = _grid_means(toco, size)
     smooth = _smooth(level, support)
-    rise = smooth - _resting_tone(smooth)
+    resting = _resting_tone(smooth)
     known = _is_known(toco, level, support, are_units_mmhg=are_units_mmhg)
-    found = [_find_in_bed(rise[bed], level[bed], support[bed], known[bed]) for bed in range(toco.shape[0])]
+    found = [
+        _find_in_bed(smooth[bed], resting[bed], np.where(support[bed] > 0, level[bed], -np.inf), known[bed])
+        for bed in range(toco.shape[0])
+    ]
     return UterineActivity(found, np.repeat(known, size, axis=-1)[:, : toco.shape[-1]])
 
 
@@ -126,30 +130,27 @@ def _is_known(
 
 
 def _find_in_bed(
-    rise: FloatArray, level: FloatArray, support: FloatArray, known: BoolArray
+    smooth: FloatArray, resting: FloatArray, level: FloatArray, known: BoolArray
 ) -> list[Contraction]:
     if not known.any():
         return []
     peaks, shape = find_peaks(
-        rise, prominence=MIN_PROMINENCE, distance=MIN_DISTANCE_S / GRID_S, width=0, rel_height=0.8
+        smooth - resting,
+        prominence=MIN_PROMINENCE,
+        distance=MIN_DISTANCE_S / GRID_S,
+        width=0,
+        rel_height=1 - rules.CONTRACTION_WIDTH_FRACTION.value,
     )
-    found = []
-    for peak, left, right in zip(peaks, shape["left_ips"], shape["right_ips"], strict=True):
-        if not known[peak]:
-            continue
-        around = slice(max(peak - 5, 0), peak + 6)
-        raw = np.max(level[around], where=support[around] > 0, initial=-np.inf)
-        # The resting tone is the smoothed curve less its rise; both are at hand only as `rise` here,
-        # so the height is read from the raw curve against its own foot.
-        foot = np.min(
-            level[int(left) : int(right) + 1], where=support[int(left) : int(right) + 1] > 0, initial=raw
+    reach = round(PEAK_REACH_S / GRID_S)
+    return [
+        Contraction(
+            onset_s=float((left + 0.5) * GRID_S),
+            peak_s=float((peak + 0.5) * GRID_S),
+            end_s=float((right + 0.5) * GRID_S),
+            amplitude=float(
+                max(level[max(peak - reach, 0) : peak + reach + 1].max(), smooth[peak]) - resting[peak]
+            ),
         )
-        found.append(
-            Contraction(
-                onset_s=float((left + 0.5) * GRID_S),
-                peak_s=float((peak + 0.5) * GRID_S),
-                end_s=float((right + 0.5) * GRID_S),
-                amplitude=float(raw - foot) if np.isfinite(raw) else float(rise[peak]),
-            )
-        )
-    return found
+        for peak, left, right in zip(peaks, shape["left_ips"], shape["right_ips"], strict=True)
+        if known[peak]
+    ]

@@ -1,7 +1,7 @@
 """Accelerations and decelerations: where the FHR leaves its baseline, and what kind of leaving it is."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
@@ -18,10 +18,9 @@ from hub.model import (
     FloatArray,
 )
 
-_Run = tuple[int, int]
-
 ACCELERATION_SMOOTHING_S: Final = 6.0
 DECELERATION_SMOOTHING_S: Final = 3.0
+NADIR_SMOOTHING_S: Final = 1.0
 ACCELERATION_EDGE_BPM: Final = 5.0
 DECELERATION_EDGE_BPM: Final = 4.0
 """An event begins and ends this far from the baseline."""
@@ -56,6 +55,15 @@ LEAD_S: Final = 20.0
 LAG_MAX_S: Final = 90.0
 PROVISIONAL_S: Final = 120.0
 """Findings that end within the last 2 min may still change."""
+
+
+class _Trace(NamedTuple):
+    """One bed, as far as a deceleration is described from it."""
+
+    rate: FloatArray
+    baseline: FloatArray
+    contractions: Sequence[Contraction]
+    are_contractions_known: BoolArray
 
 
 def find_accelerations(
@@ -170,31 +178,24 @@ def find_decelerations(
     depth = _departure(fhr, baseline, sign=-1.0, smoothing_s=DECELERATION_SMOOTHING_S)
     depth = _continue_falls(depth, np.isfinite(bridge_gaps(fhr)))
     calm = _departure(fhr, baseline, sign=-1.0, smoothing_s=SHALLOW_SMOOTHING_S)
+    beats = baseline - _departure(fhr, baseline, sign=-1.0, smoothing_s=NADIR_SMOOTHING_S)
+    rate = np.where(np.isfinite(fhr), beats, np.nan)
     plain = find_runs(depth > DECELERATION_EDGE_BPM)
     shallow = find_runs(calm > SHALLOW_EDGE_BPM)
     found = []
     for bed in range(fhr.shape[0]):
-        known = contractions[bed] if are_contractions_known[bed].any() else ()
-
-        def describe(
-            run: _Run, deep: FloatArray, before: Sequence[Deceleration], bed: int = bed
-        ) -> Deceleration:
-            is_known = are_contractions_known[bed, run[0] : run[1]].any()
-            earliest = round(before[-1].end_s * FS_HZ) if before else 0
-            return _describe(
-                fhr[bed], baseline[bed], deep[bed], run, earliest, contractions[bed] if is_known else ()
-            )
-
+        trace = _Trace(rate[bed], baseline[bed], contractions[bed], are_contractions_known[bed])
         events: list[Deceleration] = []
-        for start, stop in plain[plain[:, 0] == bed, 1:]:
+        for start, stop in plain[plain[:, 0] == bed, 1:].tolist():
             if _is_plain(depth[bed, start:stop]):
-                events.append(describe((int(start), int(stop)), depth, events))
+                earliest = round(events[-1].end_s * FS_HZ) if events else 0
+                events.append(_describe(trace, depth[bed], start, stop, earliest))
         slight = [
-            describe((int(start), int(stop)), calm, [])
-            for start, stop in shallow[shallow[:, 0] == bed, 1:]
-            if known and _is_shallow(calm[bed, start:stop])
+            _describe(trace, calm[bed], start, stop, 0)
+            for start, stop in shallow[shallow[:, 0] == bed, 1:].tolist()
+            if contractions[bed] and _is_shallow(calm[bed, start:stop])
         ]
-        found.append(_add_regular(events, slight, known))
+        found.append(_add_regular(events, slight, contractions[bed]))
     return found
 
 
@@ -254,29 +255,19 @@ def _continue_falls(depth: FloatArray, seen: BoolArray) -> FloatArray:
     return np.where(is_fall, held, depth)
 
 
-def _describe(
-    fhr: FloatArray,
-    baseline: FloatArray,
-    depth: FloatArray,
-    run: _Run,
-    earliest: int,
-    contractions: Sequence[Contraction],
-) -> Deceleration:
-    start, stop = run
-    rate = fhr[start:stop]
-    nadir = (
-        start + int(np.nanargmin(rate))
-        if np.isfinite(rate).any()
-        else start + int(depth[start:stop].argmax())
-    )
-    nadir_bpm = float(fhr[nadir] if np.isfinite(fhr[nadir]) else baseline[nadir] - depth[nadir])
-    depth_bpm = float(baseline[nadir] - nadir_bpm)
+def _describe(trace: _Trace, depth: FloatArray, start: int, stop: int, earliest: int) -> Deceleration:
+    rate = trace.rate[start:stop]
+    nadir = start + int(np.nanargmin(rate) if np.isfinite(rate).any() else depth[start:stop].argmax())
+    unseen_bpm = trace.baseline[nadir] - depth[nadir]
+    nadir_bpm = float(trace.rate[nadir] if np.isfinite(trace.rate[nadir]) else unseen_bpm)
+    depth_bpm = float(trace.baseline[nadir] - nadir_bpm)
     onset_s, onset_to_nadir_s = _time_fall(depth, start, stop, earliest)
     end_s = stop / FS_HZ
-    contraction = _matching_contraction(nadir / FS_HZ, contractions)
+    is_known = trace.are_contractions_known[start:stop].any()
+    contraction = _matching_contraction(nadir / FS_HZ, trace.contractions if is_known else ())
     lag_s = None if contraction is None else nadir / FS_HZ - contraction.peak_s
     kind = _kind(end_s - onset_s, onset_to_nadir_s, lag_s)
-    after = fhr[stop:]
+    after = trace.rate[stop:]
     return Deceleration(
         onset_s=onset_s,
         nadir_s=nadir / FS_HZ,

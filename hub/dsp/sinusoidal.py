@@ -1,5 +1,6 @@
 """Sinusoidal pattern: a regular, smooth wave in place of variability."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,11 +13,12 @@ from hub.model import FS_HZ, BoolArray, FloatArray
 GRID_S: Final = 1.0
 WINDOW_S: Final = 120.0
 HOP_S: Final = 30.0
-MIN_CORRELATION: Final = 0.7
+MIN_CORRELATION: Final = 0.8
 """Of the wave with itself one and two cycles later."""
 MIN_POWER_FRACTION: Final = 0.8
 """Share of the power within the peak of the spectrum and its neighbours: smooth means little else."""
 MIN_RUN_WINDOWS: Final = 2
+LAG_FACTORS: Final = np.array([0.9, 0.95, 1.0, 1.05, 1.1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +49,10 @@ def find_sinusoidal(fhr: FloatArray, baseline: FloatArray) -> list[list[Sinusoid
     Notes
     -----
     In windows of 2 min the wave must have 2 to 6 cycles/min and a peak-to-trough
-    amplitude of 5 to 35 beats/min [1]_, hold 80 % of the power in its spectral
-    peak, and repeat itself (correlation 0.7 after one and after two cycles).  The
-    guideline's mean amplitude of 5 to 15 is read as the swing to either side at
-    its upper end, which finds more.
+    amplitude of 5 to 30 beats/min, hold 80 % of the power in its spectral peak,
+    and repeat itself (correlation 0.8 after one and after two cycles).  The
+    guideline's mean amplitude of 5 to 15 [1]_ is read from peak to trough at its
+    lower end and to either side at its upper end, which finds more.
 
     References
     ----------
@@ -75,6 +77,21 @@ def find_sinusoidal(fhr: FloatArray, baseline: FloatArray) -> list[list[Sinusoid
                 )
             )
     return runs
+
+
+def is_cycle(runs: Sequence[SinusoidalRun], onset_s: float, end_s: float, size_bpm: float) -> bool:
+    """Say whether a rise or fall is only one swing of a sinusoidal run, and so no event.
+
+    Examples
+    --------
+    >>> run = SinusoidalRun(start_s=0.0, end_s=900.0, amplitude_bpm=24.0)
+    >>> is_cycle([run], 300.0, 316.0, 13.0), is_cycle([run], 300.0, 400.0, 13.0)
+    (True, False)
+    """
+    longest_s = 60.0 / rules.SINUSOIDAL_MIN_CPM.value
+    return end_s - onset_s <= longest_s and any(
+        run.start_s <= onset_s and end_s <= run.end_s and size_bpm <= run.amplitude_bpm for run in runs
+    )
 
 
 def _to_grid(signal: FloatArray) -> FloatArray:
@@ -105,8 +122,10 @@ def _measure_waves(windows: FloatArray) -> tuple[FloatArray, BoolArray]:
     period = np.minimum(2 * width / peak.clip(1), (width - 1) / 2)
 
     def correlation_after(lag: FloatArray) -> FloatArray:
-        at = np.rint(lag).astype(np.intp)[..., None]
-        return np.take_along_axis(correlation, at, axis=-1)[..., 0]
+        # The spectrum gives the period to a quarter of a cycle a minute only: the best lag near it.
+        near = np.rint(lag[..., None] * LAG_FACTORS).astype(np.intp).clip(0, width - 1)
+        best: FloatArray = np.take_along_axis(correlation, near, axis=-1).max(axis=-1)
+        return best
 
     repeats = np.minimum(correlation_after(period), correlation_after(2 * period))
     amplitude: FloatArray = 2 * np.sqrt(2) * centred.std(axis=-1)
@@ -114,6 +133,6 @@ def _measure_waves(windows: FloatArray) -> tuple[FloatArray, BoolArray]:
         (share >= MIN_POWER_FRACTION)
         & (repeats >= MIN_CORRELATION)
         & (amplitude >= rules.SINUSOIDAL_MIN_MEAN_BPM.value)
-        & (amplitude <= rules.SINUSOIDAL_MAX_BPM.value)
+        & (amplitude <= 2 * rules.SINUSOIDAL_MAX_MEAN_BPM.value)
     )
     return amplitude, is_wave
