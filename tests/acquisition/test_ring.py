@@ -31,7 +31,8 @@ def ring_with_bed(length_s: int = 60) -> tuple[Ring, int]:
 
 def fhr(ring: Ring, row: int, n_samples: int) -> list[float]:
     samples, _, _ = ring.window(row, n_samples)
-    return samples[0, FHR1].tolist()
+    values: list[float] = samples[0, FHR1].tolist()
+    return values
 
 
 def test_a_missing_frame_is_a_gap_and_is_filled_in_place():
