@@ -24,6 +24,8 @@ PEAK_REACH_S: Final = 10.0
 KNOWN_WINDOW_S: Final = 600.0
 KNOWN_MIN_FRACTION: Final = 0.5
 FLAT_SD: Final = 0.5
+HIGHEST: Final = 1000.0
+"""No toco unit and no pressure in mmHg is larger; beyond it is loss."""
 SATURATED_AT: Final = 127.0
 SATURATED_FRACTION: Final = 0.3
 
@@ -83,7 +85,8 @@ def _grid_means(signal: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
     n_beds, n = signal.shape
     n_grid = -(-n // size)
     padded = np.full((n_beds, n_grid * size), np.nan)
-    padded[:, :n] = np.where(np.isfinite(signal), signal, np.nan)
+    with np.errstate(invalid="ignore"):
+        padded[:, :n] = np.where(np.abs(signal) <= HIGHEST, signal, np.nan)
     cube = padded.reshape(n_beds, n_grid, size)
     count = np.isfinite(cube).sum(axis=-1)
     return np.nansum(cube, axis=-1) / np.maximum(count, 1), count / size

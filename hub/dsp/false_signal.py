@@ -18,8 +18,9 @@ NEAR_BPM: Final = 3 * rules.COINCIDENCE_BPM.value
 SWITCH_MIN_S: Final = 5.0
 ALONG_MIN_S: Final = 10.0
 REMEMBERED_S: Final = 60.0
-MEMORY_S: Final = 600.0
-OWN_LEVEL_TOLERANCE: Final = 0.15
+MEMORY_S: Final = 1200.0
+OWN_LEVEL_TOLERANCE: Final = 0.1
+OWN_LEVEL_SHARE: Final = 0.1
 LEFT_LANDING: Final = 0.25
 STABLE_S: Final = 20.0
 STABLE_SD_BPM: Final = 8.0
@@ -74,8 +75,8 @@ def estimate_false_signal(fhr: FloatArray, mhr: FloatArray) -> FalseSignal:
     once, and a stretch that keeps within 5 beats/min for most of 10 s is marked
     without a step too, with less certainty.
     Doubling and halving: within 7 % of twice or half of the last stable value, in
-    one step [1]_, until the rate leaves that level by a quarter.  A step back to the
-    rate's own level of the last 10 min is the end of a deceleration, not doubling.
+    one step [1]_, until the rate leaves that level by a quarter.  A step back to a
+    level held for a tenth of the last 20 min is the end of a deceleration.
     Halving is suspected above 180 beats/min only: below, a fall to half is
     taken for what it looks like.
 
@@ -210,8 +211,9 @@ def _read_jump(fhr: FloatArray, at: int) -> tuple[float, float] | None:
     ):
         return None
     origin_bpm, landing_bpm = float(np.median(before)), float(np.median(after))
-    own_bpm = float(np.nanmedian(fhr[max(at - round(MEMORY_S * FS_HZ), 0) : at]))
-    if abs(landing_bpm / own_bpm - 1) <= OWN_LEVEL_TOLERANCE:
+    lately = fhr[max(at - round(MEMORY_S * FS_HZ), 0) : at]
+    lately = lately[np.isfinite(lately)]
+    if (np.abs(lately / landing_bpm - 1) <= OWN_LEVEL_TOLERANCE).mean() >= OWN_LEVEL_SHARE:
         return None
     tolerance = rules.DOUBLING_TOLERANCE.value
     if abs(landing_bpm / (2 * origin_bpm) - 1) <= tolerance:
