@@ -1,6 +1,6 @@
 """The strip of one bed: wave frames to samples on the grid, and to JSON."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,6 +12,7 @@ from hub.model import GRID_MS, Channel, FloatArray, Lane, WaveEntry, WaveFrame
 from hub.web.backend import StripData
 from hub.wire import decode_wave, encode_json, to_values, with_backfill_flag
 
+_CHUNK_FRAMES: Final = 2000
 CHANNEL_NAMES: Final = {channel: channel.name.lower() for channel in Channel}
 
 
@@ -35,8 +36,7 @@ def render_strip(
     site: str, bed: str, from_ms: int, to_ms: int, data: StripData, *, step_ms: int | None = None
 ) -> bytes:
     """Render the strip as JSON; takes long for long spans, so call it off the event loop."""
-    placed = _place_frames(data.entries)
-    channels = _sample_channels(placed, from_ms, to_ms)
+    channels, late = _read_frames(_place_frames(data.entries), from_ms, to_ms)
     body = {
         "site": site,
         "bed": bed,
@@ -46,7 +46,7 @@ def render_strip(
         "channels": {
             CHANNEL_NAMES[channel]: _render_channel(values, step_ms) for channel, values in channels.items()
         },
-        "late": _late_spans(placed, from_ms, to_ms),
+        "late": _join_spans(late),
         "events": data.events,
         "analysis": data.analysis,
         "alerts": data.alerts,
@@ -77,8 +77,22 @@ def decimate(values: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
     return np.where(is_empty, np.nan, low), np.where(is_empty, np.nan, high)
 
 
-def _place_frames(entries: Iterable[tuple[WaveEntry, Lane]]) -> list[_Placed]:
+def _place_frames(entries: Iterable[tuple[WaveEntry, Lane]]) -> Iterator[_Placed]:
     """Decode the frames and put them on the grid, in the order of their arrival.
+
+    Goes through them in chunks, so that a long span never holds so many objects
+    that collecting garbage stops the event loop.
+    """
+    ordered = sorted(entries, key=lambda item: item[0].arrived_ms)
+    last: _Placed | None = None
+    for first in range(0, len(ordered), _CHUNK_FRAMES):
+        placed = _place_chunk(ordered[first : first + _CHUNK_FRAMES], last)
+        last = placed[-1] if placed else last
+        yield from sorted(placed, key=lambda item: item.entry.arrived_ms)
+
+
+def _place_chunk(entries: Sequence[tuple[WaveEntry, Lane]], last: _Placed | None) -> list[_Placed]:
+    """Place frames in the order of their seq.
 
     A frame that follows its predecessor in sequence and misses its end by one tick
     only because the site's clock is being smoothed is moved to join it, as the ring does.
@@ -94,25 +108,32 @@ def _place_frames(entries: Iterable[tuple[WaveEntry, Lane]]) -> list[_Placed]:
     placed: list[_Placed] = []
     for frame, lane, entry in decoded:
         start, stop = round(frame.t0_ms / GRID_MS), round(frame.end_ms / GRID_MS)
-        last = placed[-1] if placed else None
         if last and (last.frame.epoch, last.frame.seq + 1) == (frame.epoch, frame.seq):
             shift = last.stop - start
             if abs(shift) == 1:
                 start, stop = start + shift, stop + shift
-        placed.append(_Placed(frame, start, stop, lane, entry))
-    placed.sort(key=lambda item: item.entry.arrived_ms)
+        last = _Placed(frame, start, stop, lane, entry)
+        placed.append(last)
     return placed
 
 
-def _sample_channels(placed: Sequence[_Placed], from_ms: int, to_ms: int) -> dict[Channel, FloatArray]:
-    """Values of each channel that occurs, shape (n_samples,), NaN where nothing came."""
+def _read_frames(
+    placed: Iterable[_Placed], from_ms: int, to_ms: int
+) -> tuple[dict[Channel, FloatArray], list[tuple[int, int, int]]]:
+    """Read the values of each channel that occurs, and the late spans with their time of arrival.
+
+    Values have shape (n_samples,), NaN where nothing came.
+    """
     first, last = from_ms // GRID_MS, to_ms // GRID_MS
+    late: list[tuple[int, int, int]] = []
     channels: dict[Channel, FloatArray] = {}
     for item in placed:
         start, stop = max(item.start, first), min(item.stop, last)
         if start >= stop:
             continue
         frame = item.frame
+        if item.lane is Lane.FILL:
+            late.append((start * GRID_MS, stop * GRID_MS, item.entry.arrived_ms))
         # Sources slower or faster than 4 Hz: each grid tick takes the sample that covers its middle.
         middle_ms = (np.arange(start, stop) - item.start) * GRID_MS + GRID_MS // 2
         ticks = (middle_ms // frame.period_ms).clip(0, frame.n_ticks - 1)
@@ -120,7 +141,7 @@ def _sample_channels(placed: Sequence[_Placed], from_ms: int, to_ms: int) -> dic
             if block.channel not in channels:
                 channels[block.channel] = np.full(last - first, np.nan)
             channels[block.channel][start - first : stop - first] = to_values(block)[ticks]
-    return dict(sorted(channels.items()))
+    return dict(sorted(channels.items())), late
 
 
 def _render_channel(values: FloatArray, step_ms: int | None) -> msgspec.Raw:
@@ -131,17 +152,10 @@ def _render_channel(values: FloatArray, step_ms: int | None) -> msgspec.Raw:
     return msgspec.Raw(encode_json({"min": low.tolist(), "max": high.tolist()}))
 
 
-def _late_spans(placed: Sequence[_Placed], from_ms: int, to_ms: int) -> list[dict[str, int]]:
-    """Spans that were filled in later; touching ones are one span, which arrived when its last part did."""
-    late = sorted(
-        (max(item.start * GRID_MS, from_ms), min(item.stop * GRID_MS, to_ms), item.entry.arrived_ms)
-        for item in placed
-        if item.lane is Lane.FILL
-    )
+def _join_spans(late: Iterable[tuple[int, int, int]]) -> list[dict[str, int]]:
+    """Join late spans that touch; one such span arrived when its last part did."""
     spans: list[dict[str, int]] = []
-    for start_ms, stop_ms, arrived_ms in late:
-        if start_ms >= stop_ms:
-            continue
+    for start_ms, stop_ms, arrived_ms in sorted(late):
         if not spans or start_ms > spans[-1]["to_ms"]:
             spans.append({"from_ms": start_ms, "to_ms": stop_ms, "arrived_ms": arrived_ms})
             continue
