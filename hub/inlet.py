@@ -1,10 +1,11 @@
-"""From a broker message to pipeline, recorder and live push; what is malformed is counted and touches nothing."""
+"""From a broker message to pipeline, recorder and live push; what is malformed is counted, no more."""
 
 import logging
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter
 
+from hub.acquisition.timeline import Arrival
 from hub.errors import WireError
 from hub.model import BedEvent, BedState, FrameFlag, Lane, SiteStatus, WaveEntry
 from hub.pipeline import Pipeline
@@ -95,11 +96,9 @@ class Inlet:
         )
         # Repeated frames go to the store as well: the site repeats them because it saw no ack.
         self._recorder.offer_frame(
-            FrameRow(
-                site, bed, frame.epoch, frame.seq, frame.t0_ms, frame.end_ms, lane, arrived_ms, payload
-            )
+            FrameRow(site, bed, frame.epoch, frame.seq, frame.t0_ms, frame.end_ms, lane, arrived_ms, payload)
         )
-        if arrival is not None:
+        if arrival not in {None, Arrival.REPEATED}:
             self._feed.publish_wave(WaveEntry(site, bed, arrived_ms, payload))
         self._frames.labels(lane).inc()
         self._stage.beat()

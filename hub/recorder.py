@@ -21,7 +21,7 @@ BATCH_FRAMES: Final = 2000
 MAX_FRAMES: Final = 40_000
 """Frames that may wait.  When full, a frame is refused: not acknowledged, the site sends it again."""
 MAX_RECORDS: Final = 100_000
-"""Alert transitions, segments and events that may wait; they are never dropped, the oldest failure is loud."""
+"""Alert transitions, segments and events that may wait before it is called critical; none is dropped."""
 RETRY_S: Final = 1.0
 LAST_SEQ: Final = 2**32 - 1
 MAX_MISSING: Final = 100
@@ -33,7 +33,11 @@ def bounded_ack(ack: Ack) -> Ack:
     if len(ack.missing) <= MAX_MISSING:
         return ack
     named = ack.missing[: MAX_MISSING - 1]
-    return Ack(epoch=ack.epoch, contiguous=ack.contiguous, missing=(*named, (ack.missing[MAX_MISSING - 1][0], LAST_SEQ)))
+    return Ack(
+        epoch=ack.epoch,
+        contiguous=ack.contiguous,
+        missing=(*named, (ack.missing[MAX_MISSING - 1][0], LAST_SEQ)),
+    )
 
 
 class Recorder:
@@ -67,7 +71,9 @@ class Recorder:
         """Queue a frame; False when the queue is full, and then the site will send it again."""
         if len(self._frames) >= MAX_FRAMES:
             if self.refused_frames == 0:
-                _log.error("%d frames wait for the database: further ones are refused until it answers", MAX_FRAMES)
+                _log.error(
+                    "%d frames wait for the database: further ones are refused until it answers", MAX_FRAMES
+                )
             self.refused_frames += 1
             return False
         self._frames.append(row)

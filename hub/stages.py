@@ -65,7 +65,9 @@ class Stage:
                 await asyncio.gather(task, return_exceptions=True)
             self.restarts += 1
             self.turn()
-            _log.error("stage %s: %d items, no move for %.0f s: started again", self.name, self.pending, stuck_s)
+            _log.error(
+                "stage %s: %d items, no move for %.0f s: started again", self.name, self.pending, stuck_s
+            )
 
     async def _watch(self, task: "asyncio.Future[None]", stuck_s: float) -> None:
         while True:
