@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import functools
+import itertools
 import os
 import shutil
 import signal
@@ -17,6 +19,7 @@ import httpx
 import psycopg
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 from psycopg.conninfo import conninfo_to_dict
 
 from hub.model import Ack
@@ -64,6 +67,9 @@ class Chain:
     def __init__(self, deployment: Deployment, server: EmbeddedPostgres) -> None:
         self.site_password = deployment.add_site("h012")
         make_role(server, deployment.variables)
+        assert server._cluster is not None
+        self.programs = server._cluster.programs
+        self.admin_url = functools.partial(server._dsn, ADMIN)
         self.broker: Broker = deployment.start_broker("internal.conf")
         self.http_port = free_port()
         self.log = deployment.root / "hub.log"
@@ -176,6 +182,50 @@ def test_the_hubs_role_owns_its_tables_and_is_no_superuser(chain: Chain):
         owners = connection.execute("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'")
         assert row == (False,)
         assert owners.fetchall() == [("ctg_hub",)]
+
+
+def first_column(heading: str) -> set[str]:
+    """What a table of the operator's page lists."""
+    page = (ROOT / "docs/operations.md").read_text("utf-8")
+    lines = page.partition(f"| {heading} |")[2].splitlines()[2:]
+    table = itertools.takewhile(lambda line: line.startswith("|"), lines)
+    return {line.split("`")[1] for line in table}
+
+
+def test_the_stages_of_a_running_hub_are_those_that_the_operator_reads_about(chain: Chain):
+    chain.wait_for("healthy", lambda: check_health(chain.http_port).returncode == 0)
+    assert set(chain.get("/progress").json()["stages"]) == first_column("Stage")
+
+
+def test_the_metrics_of_a_running_hub_are_those_that_the_operator_reads_about(chain: Chain):
+    chain.wait_for("healthy", lambda: check_health(chain.http_port).returncode == 0)
+    exported = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in text_string_to_metric_families(chain.get("/metrics").text)
+    }
+    # The client library adds the time of creation to each counter.
+    assert {name for name in exported if not name.endswith("_created")} == {
+        name.partition("{")[0] for name in first_column("Metric")
+    }
+
+
+def test_a_dump_taken_while_the_hub_runs_can_be_restored_and_read(chain: Chain):
+    chain.wait_for("a live bed", lambda: live_bed(chain))
+    programs, restored = chain.programs, chain.database_url.replace("/deployed", "/restored")
+    dump = chain.log.with_name("ctg.dump")
+    run = functools.partial(subprocess.run, check=True, capture_output=True, timeout=25)
+    run([str(programs / "pg_dump"), "-Fc", "-f", str(dump), chain.admin_url("deployed")])
+    with psycopg.connect(chain.admin_url("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE restored OWNER ctg_hub")
+    run([str(programs / "pg_restore"), "-d", chain.admin_url("restored"), str(dump)])
+    stored = "SELECT site, bed, epoch, seq, payload FROM frame"
+    with psycopg.connect(chain.database_url) as old, psycopg.connect(restored) as new:
+        kept, now = set(new.execute(stored).fetchall()), set(old.execute(stored).fetchall())
+        sample = new.execute("SELECT count(value) FROM ctg_sample WHERE channel = 'fhr1'").fetchone()
+    assert len(kept) > HISTORY_S
+    assert kept <= now
+    assert sample is not None
+    assert sample[0] > HISTORY_S
 
 
 def test_a_hub_without_its_broker_is_not_healthy_and_says_which(chain: Chain):

@@ -121,4 +121,3 @@ def test_the_hooks_before_a_commit_are_those_of_make_check():
         tool = Path(hook["entry"].split()[0])
         assert tool.parts[:2] == (".venv", "bin")
         assert f"$(BIN)/{tool.name}" in makefile
-        assert (ROOT / tool).exists() or hook["language"] == "system"
