@@ -97,6 +97,7 @@ async def hold_connection(
         try:
             async with client:
                 _log.info("%s: connected to broker %s", identifier, broker.address)
+                raise_if_cancelled()
                 is_down, backoff_s = False, _FIRST_BACKOFF_S
                 await serve(client)
         except* aiomqtt.MqttError as group:
@@ -105,8 +106,20 @@ async def hold_connection(
                     "%s: no broker at %s (%s), trying again", identifier, broker.address, find_cause(group)
                 )
             is_down = True
+        raise_if_cancelled()
         await asyncio.sleep(backoff_s)
         backoff_s = min(2 * backoff_s, _LONGEST_BACKOFF_S)
+
+
+def raise_if_cancelled() -> None:
+    """End a task that was told to end; call it after each awaited call to aiomqtt.
+
+    aiomqtt awaits the broker's answer in `asyncio.wait_for`, which up to Python 3.11
+    forgets a cancellation that comes together with that answer.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def find_cause(error: BaseException) -> BaseException:

@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 
 import aiomqtt
 
-from device_sim.broker import Broker, hold_connection
+from device_sim.broker import Broker, hold_connection, raise_if_cancelled
 from device_sim.faults import FaultPlan, compute_stamp_ms, find_deliveries, is_out
 from device_sim.frames import FRAME_MS, FrameMaker
 from device_sim.outbox import CAPACITY_FRAMES, Outbox
@@ -214,16 +214,20 @@ class SitePublisher:
 
     async def _serve_live(self, client: aiomqtt.Client) -> None:
         site = self._plan.site
-        await client.subscribe([(topic(site, "+", kind), 1) for kind in (TopicKind.ACK, TopicKind.ADVICE)])
-        await self._announce(client)
-        while not self._queue.empty():
-            self._queue.get_nowait()
-        self._is_live = True
         try:
+            await client.subscribe(
+                [(topic(site, "+", kind), 1) for kind in (TopicKind.ACK, TopicKind.ADVICE)]
+            )
+            await self._announce(client)
+            raise_if_cancelled()
+            while not self._queue.empty():
+                self._queue.get_nowait()
+            self._is_live = True
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._receive(client), name=f"{site} receive")
                 tasks.create_task(self._send(client), name=f"{site} send")
         except asyncio.CancelledError:
+            # A clean end sends no last will.
             with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
                 async with asyncio.timeout(_FAREWELL_S):
                     await self._publish_status(client, SiteState.OFFLINE)
@@ -305,6 +309,7 @@ class SitePublisher:
                 if payloads:
                     where = topic(self._plan.site, bed.name, TopicKind.WAVE_FILL)
                     await client.publish(where, encode_fill(payloads), qos=1)
+                    raise_if_cancelled()
                     self.counts.filled += len(payloads)
                     await asyncio.sleep(len(payloads) / self._options.fill_rate)
             await asyncio.sleep(_FILL_PAUSE_S)
