@@ -23,6 +23,7 @@ from hub.settings import Settings, broker_address
 from hub.stages import Clock, Stage
 from hub.store.embedded import EmbeddedPostgres
 from hub.store.store import Store
+from hub.web.access import AccessPolicy
 from hub.web.app import create_app
 from hub.web.backend import Backend, Dependency, StageProgress, StripData
 from hub.web.live import Feed
@@ -171,10 +172,9 @@ class Hub:
             raise KeyError(site, bed)
         events = await self.store.read_events(site, bed, from_ms, to_ms)
         alerts = await self.store.read_alerts(site=site, bed=bed, since_ms=from_ms)
-        frames = [(decode_wave(row.payload, site=site, bed=bed), row) for row in rows]
         analysis = await asyncio.to_thread(
             analyse_span,
-            [(frame, row.lane, row.arrived_ms) for frame, row in frames],
+            rows,
             from_ms=from_ms,
             to_ms=to_ms,
             gestational_weeks=self.pipeline.gestational_weeks((site, bed)),
@@ -244,7 +244,11 @@ async def _work(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_open_store(settings))
         hub = Hub(settings, store, CollectorRegistry())
-        server, listener = build_server(create_app(hub.feed), settings.http_host, settings.http_port)
+        policy = AccessPolicy(
+            origins=frozenset(settings.allowed_origins), hosts=frozenset(settings.allowed_hosts)
+        )
+        app = create_app(hub.feed, policy=policy)
+        server, listener = build_server(app, settings.http_host, settings.http_port)
         await hub.restore()
         _log.info("consoles: http://%s:%d/", settings.http_host, settings.http_port)
         async with asyncio.TaskGroup() as group:

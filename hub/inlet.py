@@ -13,7 +13,7 @@ from hub.recorder import Recorder
 from hub.stages import Clock, Stage
 from hub.store.rows import FrameRow
 from hub.web.live import Feed
-from hub.wire import Topic, TopicKind, decode_fill, decode_json, decode_wave, parse_topic
+from hub.wire import Topic, TopicKind, decode_fill, decode_json, decode_wave, parse_topic, with_backfill_flag
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +99,9 @@ class Inlet:
             FrameRow(site, bed, frame.epoch, frame.seq, frame.t0_ms, frame.end_ms, lane, arrived_ms, payload)
         )
         if arrival not in {None, Arrival.REPEATED}:
-            self._feed.publish_wave(WaveEntry(site, bed, arrived_ms, payload))
+            # What came on the fill lane is shown as late even where the site forgot the flag.
+            shown = with_backfill_flag(payload) if lane is Lane.FILL else payload
+            self._feed.publish_wave(WaveEntry(site, bed, arrived_ms, shown))
         self._frames.labels(lane).inc()
         self._stage.beat()
 

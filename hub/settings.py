@@ -32,6 +32,9 @@ class Settings(BaseSettings):
         (),
         description='Further origins that may open the live socket, as a JSON list, such as ["https://a.example"]',
     )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Public names under which consoles reach the hub, as a JSON list"
+    )
     max_beds: int = Field(256, ge=1, le=20000, description="Beds that this worker keeps in memory")
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged"

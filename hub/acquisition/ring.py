@@ -60,10 +60,11 @@ class Ring:
         `late_ms` is the time of arrival of a frame that came late, 0 for a live one.
         """
         start, stop = round(frame.t0_ms / GRID_MS), round(frame.end_ms / GRID_MS)
-        head = int(self._head[row])
+        head, shift = int(self._head[row]), 0
         if is_newest and abs(start - head) == 1:
             # The site's clock is smoothed by a few ms: rounding must not tear a hole of one tick.
-            start, stop = head, stop + head - start
+            shift = head - start
+            start, stop = start + shift, stop + shift
         if stop <= start:
             return
         self._move_head(row, start, stop, is_newest=is_newest)
@@ -73,7 +74,7 @@ class Ring:
         grid = np.arange(start, stop)
         slots = grid % self.n_samples
         # Sources slower or faster than 4 Hz: each grid tick takes the sample that covers its middle.
-        middle_ms = grid * GRID_MS + GRID_MS // 2 - frame.t0_ms
+        middle_ms = (grid - shift) * GRID_MS + GRID_MS // 2 - frame.t0_ms
         ticks = (middle_ms // frame.period_ms).clip(0, frame.n_ticks - 1)
         for block in frame.channels:
             self._write(row, slots, ticks, block)

@@ -2,22 +2,41 @@
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from hub.acquisition.ring import Ring
 from hub.dsp.level import ShownLevel
-from hub.model import BedAnalysis, Lane, LevelSpan, WaveFrame
+from hub.model import BedAnalysis, Lane, LevelSpan
 from hub.pipeline.analysis import FETUS_COLUMNS, BedWindow, FetusResult, run_analysis
 from hub.pipeline.bed import FetusRecord
 from hub.pipeline.views import bed_analysis
+from hub.wire import decode_wave
 
 CONTEXT_MS = 20 * 60 * 1000
 """Signal read before the span, so that its first minutes have a baseline to lean on."""
 
 
+class StoredFrame(Protocol):
+    """What is needed of a stored frame; the store's rows are such."""
+
+    @property
+    def site(self) -> str: ...
+    @property
+    def bed(self) -> str: ...
+    @property
+    def t0_ms(self) -> int: ...
+    @property
+    def lane(self) -> Lane: ...
+    @property
+    def arrived_ms(self) -> int: ...
+    @property
+    def payload(self) -> bytes: ...
+
+
 def analyse_span(
-    frames: Sequence[tuple[WaveFrame, Lane, int]],
+    frames: Sequence[StoredFrame],
     *,
     from_ms: int,
     to_ms: int,
@@ -26,25 +45,25 @@ def analyse_span(
 ) -> BedAnalysis | None:
     """Analyse what is stored of one bed up to `to_ms`; None where there is no frame.
 
-    `frames` come with their lane and time of arrival and may begin `CONTEXT_MS`
-    before `from_ms`.  The shown level is the one at the end of the span, with what
-    is known of it today: late data that came since is in it.
+    `frames` may begin `CONTEXT_MS` before `from_ms`.  The shown level is that at the
+    end of the span with what is known of it today: late data that came since is in it.
     """
     if not frames:
         return None
     ring = Ring(1, length_s=max(1, -(-(to_ms - from_ms + CONTEXT_MS) // 1000)))
     row = ring.add_bed()
     assert row is not None  # noqa: S101  the ring was made for one bed
-    for frame, lane, arrived_ms in sorted(frames, key=lambda one: one[0].t0_ms):
-        ring.push(row, frame, is_newest=False, late_ms=arrived_ms if lane is Lane.FILL else 0)
+    for stored in sorted(frames, key=lambda one: one.t0_ms):
+        frame = decode_wave(stored.payload, site=stored.site, bed=stored.bed)
+        arrived_late_ms = stored.arrived_ms if stored.lane is Lane.FILL else 0
+        ring.push(row, frame, is_newest=False, late_ms=arrived_late_ms)
     samples, late_ms, end_ms = ring.window(row, ring.n_samples)
     has_signal = np.isfinite(samples[0])
     fetuses = tuple(k + 1 for k, column in enumerate(FETUS_COLUMNS) if has_signal[column].any()) or (1,)
     first = int(np.argmax(has_signal.any(axis=0)))
-    first_frame = frames[0][0]
     window = BedWindow(
-        first_frame.site,
-        first_frame.bed,
+        frames[0].site,
+        frames[0].bed,
         fetuses,
         int(end_ms[0]),
         samples[0, :, first:],

@@ -82,8 +82,9 @@ def test_a_filled_frame_from_the_future_is_undone_by_the_next_live_one():
 def test_a_clock_smoothed_by_some_ms_tears_no_hole():
     ring, row = ring_with_bed()
     for seq, jitter_ms in enumerate([124, 126, 123, 127, 124]):
-        ring.push(row, frame(4 * seq, [140 + seq] * 4, offset_ms=jitter_ms), is_newest=True)
-    assert np.isfinite(fhr(ring, row, 20)).all()
+        values = [140.0 + 4 * seq + k for k in range(4)]
+        ring.push(row, frame(4 * seq, values, offset_ms=jitter_ms), is_newest=True)
+    assert fhr(ring, row, 20) == [140.0 + k for k in range(20)]
 
 
 def test_a_source_of_2_hz_is_repeated_onto_the_grid():
