@@ -216,7 +216,11 @@ class Hub:
         broker = Dependency(
             is_ok=self.broker.is_connected, detail="connected" if self.broker.is_connected else "away"
         )
-        return {"broker": broker, "database": database}
+        refused = self.pipeline.refused_beds
+        room = Dependency(
+            is_ok=refused == 0, detail=f"{refused} frames of beds beyond CTG_MAX_BEDS" if refused else ""
+        )
+        return {"broker": broker, "database": database, "room_for_beds": room}
 
     async def _publish_ack(self, site: str, bed: str, ack: Ack) -> bool:
         return await self.broker.publish(topic(site, bed, TopicKind.ACK), encode_json(ack), retain=True)
