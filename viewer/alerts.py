@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from hub.model import AckReason, Alert
 from viewer.face import Glyph, make_face
 from viewer.glyphs import draw_glyph
-from viewer.state import LevelChange, Wall
+from viewer.state import LevelChange, Wall, recent_changes
 from viewer.texts import Texts, clock, elapsed
 from viewer.theme import Theme, color, font
 from viewer.words import MARKS, acknowledged_words, alert_tone, alert_words, bed_code, both, describe_bed
@@ -177,7 +177,6 @@ class Rail(QWidget):
         shown = (
             waiting,
             answered,
-            len(wall.changes),
             self.chosen_id,
             self.is_armed,
             texts.language,
@@ -195,7 +194,7 @@ class Rail(QWidget):
         for card in self._cards:
             card.refresh(hub_ms)
         self._answered.show_rows([self._answered_row(wall, a, now_s) for a in answered[:8]])
-        recent = [c for c in wall.changes if hub_ms - c.t_ms < _CHANGES_MS][:_SHOWN_CHANGES]
+        recent = recent_changes(wall.beds, hub_ms - _CHANGES_MS)[:_SHOWN_CHANGES]
         self._changes.show_rows([self._change_row(wall, c) for c in recent])
 
     def _fill_waiting(self, wall: Wall, waiting: list[Alert]) -> None:

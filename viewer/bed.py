@@ -343,7 +343,7 @@ class BedView(QWidget):
             if self._past_error:
                 words = texts("ui.record_failed", why=self._past_error)
             elif self._past is None:
-                words += " · " + texts("viewer.loading")
+                words += " …"
             self._tools.chip.setText(words)
         self._tools.live.setVisible(self._right_ms is not None)
 

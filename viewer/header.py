@@ -160,7 +160,8 @@ class Header(QWidget):
             ("ui.order", texts("ui.order_site")),
         ]
         if self._page[1] > 1:
-            columns.append(("viewer.page", f"{self._page[0]} / {self._page[1]}"))
+            pages = texts("ui.page", n=f"{self._page[0]} / {self._page[1]}")
+            columns[-1] = ("ui.order", f"{columns[-1][1]} · {pages}")
         for key, value in reversed(columns):
             left_a = text_right(
                 p, f"{texts(key)} {texts.beside(key)}", font(12), color(self._theme.t3), right, 8, 18

@@ -94,6 +94,7 @@ class _Inbox:
     news: deque[News] = field(default_factory=deque)
     received_seq: int = 0
     taken_seq: int = 0
+    is_closed: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -130,6 +131,8 @@ class HubLink(QObject):
 
     def stop(self) -> None:
         """End the connection and the thread."""
+        with self._inbox.lock:
+            self._inbox.is_closed = True
         self._tell(self._stopping)
         if self._thread.is_alive():
             self._thread.join(timeout=10)
@@ -251,22 +254,24 @@ class HubLink(QObject):
 
     def _put(self, news: News, seq: int | None) -> None:
         with self._inbox.lock:
+            if self._inbox.is_closed:
+                return
             if len(self._inbox.news) >= MAX_INBOX:
                 msg = f"expected the window to keep up, {MAX_INBOX} messages wait"
                 raise TimeoutError(msg)
-            was_empty = not self._inbox.news
             self._inbox.news.append(news)
             if seq is not None:
                 self._inbox.received_seq = seq
-        if was_empty:
-            self.arrived.emit()
+            if len(self._inbox.news) == 1:
+                # Under the lock: once `stop` has closed the inbox nobody speaks through this object any more.
+                self.arrived.emit()
 
     def _request(self, token: object, path: str, body: object) -> None:
         try:
             answer = Answer(token, self._fetch(path, body))
         except (OSError, http.client.HTTPException, _RefusedError) as error:
             answer = Answer(token, error=str(error) or type(error).__name__)
-        with contextlib.suppress(TimeoutError, RuntimeError):  # a full inbox, or a window that is gone
+        with contextlib.suppress(TimeoutError):  # a full inbox
             self._put(answer, None)
 
     def _fetch(self, path: str, body: object) -> bytes:

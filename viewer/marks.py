@@ -18,8 +18,11 @@ def draw_number(
     *,
     bold: bool = False,
     plain: bool = False,
-) -> None:
-    """Draw a number against the right edge; bold says only that an FHR lies outside 110-160."""
+) -> float:
+    """Draw a number against the right edge; returns where it begins.
+
+    Bold says only that an FHR lies outside 110-160.
+    """
     words = {Look.UNKNOWN: "?", Look.GONE: "–" if plain else "---"}.get(number.look, "")
     if number.value is not None:
         words = f"{number.value:.0f}"
@@ -27,13 +30,13 @@ def draw_number(
         words = "–"
     is_bold = bold or (number.is_outside and not plain)
     ink = theme.t3 if number.look in (Look.GREY, Look.GONE) else theme.t1
-    text_right(p, words, font(pixels, bold=is_bold), color(ink), right, top, pixels * 1.1)
+    return text_right(p, words, font(pixels, bold=is_bold), color(ink), right, top, pixels * 1.1)
 
 
 def draw_test_mark(p: QPainter, theme: Theme, texts: Texts, x: float, y: float) -> float:
     """Draw the mark of simulated data; returns its right edge."""
     p.setFont(font(12, bold=True))
-    words = texts("viewer.test")
+    words = texts("ui.test_data")
     width = QFontMetricsF(p.font()).horizontalAdvance(words) + 8
     box = QRectF(x, y, width, 18)
     p.setPen(QPen(color(theme.t3), 1))

@@ -11,6 +11,7 @@ from hub.model import LevelSpan
 from viewer.texts import clock
 from viewer.theme import Theme, color, font
 
+_HOUR_LABEL: Final = Qt.AlignmentFlag.AlignCenter
 _HEIGHT: Final = {1: 0.20, 2: 0.36, 3: 0.56, 4: 0.78, 5: 1.0}
 
 
@@ -83,7 +84,7 @@ def _draw_hours(
         if with_labels and box.left() + 18 < x < box.right() - 18:
             p.setPen(color(theme.t3))
             p.drawText(
-                QRectF(x - 24, box.bottom(), 48, 12),
-                Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop,
+                QRectF(x - 24, box.bottom() - 2, 48, 17),
+                _HOUR_LABEL,
                 clock(hour * hour_ms),
             )

@@ -1,7 +1,8 @@
 """What the console knows, and since when.  No Qt, no clock: `now_s` is the console's own monotonic time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from hub.errors import WireError
@@ -23,11 +24,8 @@ HUB_DARK_S: Final = 3.0
 
 _PROMPT_MS: Final = 2_000
 """A frame this fresh when the hub sent it counts as live evidence."""
-_REPLAYED_MS: Final = 5_000
-"""A frame older than this when sent, into a ring already in use, fills a hole: it is drawn as late."""
 _DRIFT: Final = 0.02
 _CLOCK_STEP_MS: Final = 60_000
-_CHANGES_KEPT: Final = 60
 _EVENTS_KEPT: Final = 500
 
 Key = str
@@ -113,7 +111,6 @@ class Wall:
     def __init__(self) -> None:
         self.beds: dict[Key, Bed] = {}
         self.alerts: dict[str, Alert] = {}
-        self.changes: list[LevelChange] = []
         self.heard_s: float | None = None
         """Own time at which the hub is known to have been alive."""
         self.boot_id: str | None = None
@@ -138,7 +135,7 @@ class Wall:
             self.alerts.clear()
             self.boot_id = message.boot_id
         for view in message.beds:
-            self._push_view(view, message.t_ms, now_s)
+            self._push_view(view, now_s)
         for alert in message.alerts:
             self.push_alert(alert)
         for key, events in message.events.items():
@@ -158,15 +155,17 @@ class Wall:
                 self.rejected += 1
                 continue
             waited_ms = t_ms - entry.arrived_ms
+            is_replay = frame.epoch == frame.seq == 0
             late_ms = 0
             if is_backfill(frame):
                 late_ms = entry.arrived_ms
-            elif bed.head_at_join is not None and waited_ms > _REPLAYED_MS:
+            elif is_replay and bed.head_at_join is not None:
+                # This console was open before: what the replay adds, it has missed.
                 late_ms = t_ms
             bed.ring.push(frame, late_ms)
             bed.revision += 1
-            # Replayed history has epoch and seq 0 and is no proof that anything is live.
-            if late_ms == 0 and (frame.epoch or frame.seq) and 0 <= waited_ms <= _PROMPT_MS:
+            # A replay is no proof that anything is live.
+            if late_ms == 0 and not is_replay and 0 <= waited_ms <= _PROMPT_MS:
                 fresh_s = now_s - self.delay_s - waited_ms / 1000
                 bed.fresh_s = fresh_s if bed.fresh_s is None else max(bed.fresh_s, fresh_s)
                 bed.follow_edge(frame.end_ms, fresh_s)
@@ -228,7 +227,7 @@ class Wall:
         if self.heard_s is None or heard_s >= self.heard_s:
             self.heard_s, self.hub_ms = heard_s, t_ms
 
-    def _push_view(self, view: BedView, t_ms: int, now_s: float) -> None:
+    def _push_view(self, view: BedView, now_s: float) -> None:
         key = f"{view.site}/{view.bed}"
         bed = self.beds.get(key)
         if bed is None:
@@ -244,15 +243,20 @@ class Wall:
             if bed.edge_ms(now_s) is None and bed.fresh_s is not None:
                 bed.follow_edge(vitals.head_ms, bed.fresh_s)
         if view.analysis is not None:
-            self._note_changes(key, bed, view.analysis, t_ms)
             bed.analysis = view.analysis
         bed.revision += 1
 
-    def _note_changes(self, key: Key, bed: Bed, new: BedAnalysis, t_ms: int) -> None:
-        before, after = worst_level(bed.analysis), worst_level(new)
-        if bed.analysis is not None and before != after:
-            self.changes.insert(0, LevelChange(t_ms, key, before, after))
-            del self.changes[_CHANGES_KEPT:]
+
+def recent_changes(beds: Mapping[Key, Bed], since_ms: int) -> list[LevelChange]:
+    """List the moves of the shown levels since a time, the newest first, as the ribbons tell them."""
+    found = [
+        LevelChange(after.start_ms, key, before.level, after.level)
+        for key, bed in beds.items()
+        for fetus in (bed.analysis.fetuses if bed.analysis else ())
+        for before, after in pairwise(fetus.ribbon)
+        if after.start_ms >= since_ms and before.level != after.level
+    ]
+    return sorted(found, key=lambda change: -change.t_ms)
 
 
 def worst_level(analysis: BedAnalysis | None) -> int | None:

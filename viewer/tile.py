@@ -352,9 +352,11 @@ class Tile(QWidget):
         for label, number in rows:
             if y + step > self.strip.geometry().bottom() + 4:
                 break
-            text_right(p, label, small, color(theme.t3), right - 30, y + step - 20, 18)
             is_bold = face.is_tachysystole and number is face.contractions
-            draw_number(p, theme, number, right, y, 20 if size.is_large else 16, bold=is_bold, plain=True)
+            pixels = 20 if size.is_large else 16
+            left = draw_number(p, theme, number, right, y, pixels, bold=is_bold, plain=True)
+            # Labels stand in one column, and give way to three figures.
+            text_right(p, label, small, color(theme.t3), min(left, right - 26) - 4, y + step - 20, 18)
             y += step
 
     def _paint_ribbon(self, p: QPainter, bed: Bed, face: Face) -> None:

@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Slot
 from PySide6.QtGui import QCloseEvent, QKeyEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
@@ -98,6 +98,7 @@ class Console(QWidget):
 
     # ----------------------------------------------------------------- what comes in
 
+    @Slot()
     def _take_news(self) -> None:
         for news in self.link.take():
             if isinstance(news, Said):
