@@ -103,7 +103,7 @@ def find_accelerations(
     .. [2] This and the other numbers here were chosen on the 44 development
        records of FHRMA.
     """
-    rise = _departure(fhr, baseline, sign=1.0, smoothing_s=ACCELERATION_SMOOTHING_S)
+    rise = _departure(bridge_gaps(fhr) - baseline, ACCELERATION_SMOOTHING_S)
     n = fhr.shape[-1]
     found: list[list[Acceleration]] = [[] for _ in range(fhr.shape[0])]
     for bed, start, stop in find_runs(rise > ACCELERATION_EDGE_BPM):
@@ -175,11 +175,10 @@ def find_decelerations(
     .. [2] Clinical rules section 6.
     .. [3] Chosen on the 44 development records of FHRMA.
     """
-    depth = _departure(fhr, baseline, sign=-1.0, smoothing_s=DECELERATION_SMOOTHING_S)
-    depth = _continue_falls(depth, np.isfinite(bridge_gaps(fhr)))
-    calm = _departure(fhr, baseline, sign=-1.0, smoothing_s=SHALLOW_SMOOTHING_S)
-    beats = baseline - _departure(fhr, baseline, sign=-1.0, smoothing_s=NADIR_SMOOTHING_S)
-    rate = np.where(np.isfinite(fhr), beats, np.nan)
+    below = baseline - bridge_gaps(fhr)
+    depth = _continue_falls(_departure(below, DECELERATION_SMOOTHING_S), np.isfinite(below))
+    calm = _departure(below, SHALLOW_SMOOTHING_S)
+    rate = np.where(np.isfinite(fhr), baseline - _departure(below, NADIR_SMOOTHING_S), np.nan)
     plain = find_runs(depth > DECELERATION_EDGE_BPM)
     shallow = find_runs(calm > SHALLOW_EDGE_BPM)
     found = []
@@ -235,9 +234,8 @@ def _touches(start_s: float, end_s: float, decelerations: Sequence[Deceleration]
     )
 
 
-def _departure(fhr: FloatArray, baseline: FloatArray, *, sign: float, smoothing_s: float) -> FloatArray:
-    """Distance from the baseline, averaged; 0 in gaps that are not bridged."""
-    swing = sign * (bridge_gaps(fhr) - baseline)
+def _departure(swing: FloatArray, smoothing_s: float) -> FloatArray:
+    """Average the distance from the baseline; 0 in gaps that are not bridged."""
     seen = np.isfinite(swing)
     width = round(smoothing_s * FS_HZ)
     total = uniform_filter1d(np.where(seen, swing, 0.0), width, axis=-1, mode="constant")

@@ -106,13 +106,16 @@ def bridge_gaps(signal: FloatArray, *, longest_s: float = BRIDGE_S) -> FloatArra
     if not 0 <= longest_s <= BRIDGE_S:
         msg = f"longest_s must lie in 0 to {BRIDGE_S} s, got {longest_s}"
         raise ValueError(msg)
-    before, after = _neighbours(np.isfinite(signal))
-    inside = (before >= 0) & (after < signal.shape[-1])
-    short = inside & (after - before - 1 <= longest_s * FS_HZ) & (after > before)
-    left = np.take_along_axis(signal, np.where(inside, before, 0), axis=-1)
-    right = np.take_along_axis(signal, np.where(inside, after, 0), axis=-1)
-    share = (np.arange(signal.shape[-1]) - before) / np.maximum(after - before, 1)
-    return np.where(short, left + share * (right - left), signal)
+    bridged = signal.copy()
+    gaps = find_runs(~np.isfinite(signal))
+    length = gaps[:, 2] - gaps[:, 1]
+    is_inner = (gaps[:, 1] > 0) & (gaps[:, 2] < signal.shape[-1])
+    gaps, length = (x[is_inner & (length <= longest_s * FS_HZ)] for x in (gaps, length))
+    left, right = signal[gaps[:, 0], gaps[:, 1] - 1], signal[gaps[:, 0], gaps[:, 2]]
+    within = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+    bed, start, step = (np.repeat(x, length) for x in (gaps[:, 0], gaps[:, 1], (right - left) / (length + 1)))
+    bridged[bed, start + within] = np.repeat(left, length) + step * (within + 1)
+    return bridged
 
 
 def hold_last(signal: FloatArray) -> FloatArray:
@@ -123,7 +126,8 @@ def hold_last(signal: FloatArray) -> FloatArray:
     >>> hold_last(np.array([[np.nan, 140.0, np.nan]]))
     array([[ nan, 140., 140.]])
     """
-    before, _ = _neighbours(np.isfinite(signal))
+    index = np.arange(signal.shape[-1])
+    before = np.maximum.accumulate(np.where(np.isfinite(signal), index, -1), axis=-1)
     held = np.take_along_axis(signal, np.maximum(before, 0), axis=-1)
     return np.where(before >= 0, held, np.nan)
 
@@ -153,12 +157,3 @@ def find_runs(mask: BoolArray) -> npt.NDArray[np.intp]:
     edges = np.flatnonzero(framed.ravel()[1:] != framed.ravel()[:-1])
     bed, at = np.divmod(edges.reshape(-1, 2), n + 2)
     return np.column_stack((bed[:, 0], at))
-
-
-def _neighbours(valid: BoolArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Index of the nearest valid sample at or before, and at or after, each sample (-1 and n: none)."""
-    n = valid.shape[-1]
-    index = np.arange(n)
-    before = np.maximum.accumulate(np.where(valid, index, -1), axis=-1)
-    after = np.minimum.accumulate(np.where(valid, index, n)[:, ::-1], axis=-1)[:, ::-1]
-    return before, after

@@ -19,7 +19,8 @@ MS_PER_BED = 15.0
 
 
 def healthy(seed: int = 1, minutes: int = 40) -> FloatArray:
-    return scenario_signals("reassuring", seed=seed, duration_s=60 * minutes).fhr[0].copy()
+    fhr: FloatArray = scenario_signals("reassuring", seed=seed, duration_s=60 * minutes).fhr[0]
+    return fhr.copy()
 
 
 def toco(seed: int = 1, minutes: int = 40) -> FloatArray:
@@ -283,8 +284,9 @@ def test_no_array_of_numbers_makes_it_fail(signals: FloatArray, fs: float, offse
     assert result.baseline_bpm.shape == fhr.shape
     shown = result.false_signal[np.isfinite(result.false_signal)]
     assert ((shown >= 0) & (shown <= 1)).all()
-    for event in (*result.accelerations, *result.decelerations):
-        assert 0 <= event.onset_s < event.end_s <= fhr.size / fs + 1
+    spans = [(a.onset_s, a.end_s) for a in result.accelerations]
+    spans += [(d.onset_s, d.end_s) for d in result.decelerations]
+    assert all(0 <= onset_s < end_s <= fhr.size / fs + 1 for onset_s, end_s in spans)
 
 
 @settings(max_examples=40, deadline=None)

@@ -48,9 +48,9 @@ def window(found: BedFindings, pieces: FloatArray = PIECES, start_min: int = 20)
 
 
 def fall(
-    onset_s: float, end_s: float, kind: DecelerationKind = DecelerationKind.LATE, **more: float
+    onset_s: float, end_s: float, kind: DecelerationKind = DecelerationKind.LATE, lag_s: float | None = None
 ) -> Deceleration:
-    event = Deceleration(
+    return Deceleration(
         onset_s=onset_s,
         nadir_s=(onset_s + end_s) / 2,
         end_s=end_s,
@@ -59,8 +59,8 @@ def fall(
         kind=kind,
         severity=Severity.SEVERE,
         onset_to_nadir_s=40.0,
+        lag_s=lag_s,
     )
-    return dataclasses.replace(event, **more)
 
 
 def test_a_steady_window_is_read_as_it_is():
