@@ -29,9 +29,9 @@ _COMPACTORS: Final = 0x43544702
 _WEEK_MS: Final = 7 * 86_400_000
 
 _DUE: Final[LiteralString] = """
-SELECT site, bed, epoch, t0_ms / %(slot)s FROM frame GROUP BY 1, 2, 3, 4
+SELECT site, bed, epoch, t0_ms / %(slot)s FROM frame WHERE site = %(site)s GROUP BY 1, 2, 3, 4
 HAVING max(arrived_ms) <= %(settled)s OR min(arrived_ms) <= %(overdue)s
-ORDER BY 1, 2, 3, 4
+ORDER BY 2, 3, 4
 """
 _READ: Final[LiteralString] = """
 SELECT seq, t0_ms, end_ms, arrived_ms, is_fill, payload FROM frame
@@ -91,10 +91,14 @@ async def _give_back_room(connection: Connection) -> None:
 
 
 async def _find_due(connection: Connection, now_ms: int) -> list[_Slot]:
-    cursor = await connection.execute(
-        _DUE, {"slot": SLOT_MS, "settled": now_ms - SETTLED_MS, "overdue": now_ms - OVERDUE_MS}
-    )
-    return [_Slot(*record) for record in await cursor.fetchall()]
+    limits = {"slot": SLOT_MS, "settled": now_ms - SETTLED_MS, "overdue": now_ms - OVERDUE_MS}
+    due: list[_Slot] = []
+    cursor = await connection.execute("SELECT DISTINCT site FROM reception ORDER BY site")
+    # Site by site: over all beds of a country one statement would run into the server's time limit.
+    for (site,) in await cursor.fetchall():
+        cursor = await connection.execute(_DUE, {**limits, "site": site})
+        due += [_Slot(*record) for record in await cursor.fetchall()]
+    return due
 
 
 async def _pack(connection: Connection, slots: Sequence[_Slot]) -> int:

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 HOST: Final = "127.0.0.1"
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 20.0
-KILL_TIMEOUT_S: Final = 5.0
+KILL_TIMEOUT_S: Final = 3.0
 LEFTOVER_TIMEOUT_S: Final = 10.0
 """A killed postmaster's other processes notice and end by themselves within this time."""
 MAX_LOG_BYTES: Final = 10_000_000

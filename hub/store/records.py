@@ -1,14 +1,16 @@
 """What is recorded beside the waves: bed events, alerts with their transitions, classifications."""
 
+import logging
 from collections.abc import Sequence
-from typing import Final, LiteralString, TypeVar
+from typing import Any, Final, LiteralString, TypeVar
 
 import msgspec
 
-from hub.errors import StoreError
 from hub.model import Alert, AlertTransition, BedEvent, Classification
 from hub.store.rows import StoredClassification
 from hub.store.session import Connection
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -43,7 +45,7 @@ async def read_events(
         " ORDER BY t_ms, id",
         [site, bed, from_ms, to_ms],
     )
-    return [_from_json(body, BedEvent) for (body,) in await cursor.fetchall()]
+    return _from_json(await cursor.fetchall(), BedEvent)
 
 
 async def write_transitions(connection: Connection, transitions: Sequence[AlertTransition]) -> None:
@@ -79,7 +81,7 @@ async def read_open_alerts(connection: Connection) -> list[Alert]:
     cursor = await connection.execute(
         "SELECT alert::text FROM alert WHERE state <> 'clear' ORDER BY raised_ms, id"
     )
-    return [_from_json(body, Alert) for (body,) in await cursor.fetchall()]
+    return _from_json(await cursor.fetchall(), Alert)
 
 
 async def read_alerts(
@@ -93,7 +95,7 @@ async def read_alerts(
         " ORDER BY changed_ms DESC, id LIMIT %(limit)s",
         {"site": site, "bed": bed, "since_ms": since_ms, "limit": limit},
     )
-    return [_from_json(body, Alert) for (body,) in await cursor.fetchall()]
+    return _from_json(await cursor.fetchall(), Alert)
 
 
 async def read_transitions(connection: Connection, alert_id: str) -> list[AlertTransition]:
@@ -104,7 +106,7 @@ async def read_transitions(connection: Connection, alert_id: str) -> list[AlertT
         " FROM alert_transition WHERE alert_id = %s ORDER BY number",
         [alert_id],
     )
-    return [_from_json(body, AlertTransition) for (body,) in await cursor.fetchall()]
+    return _from_json(await cursor.fetchall(), AlertTransition)
 
 
 async def write_classifications(
@@ -150,8 +152,9 @@ async def read_classifications(
         [site, bed, from_ms, to_ms],
     )
     return [
-        StoredClassification(fetus, origin_ms, algorithm, revision, _from_json(body, Classification))
+        StoredClassification(fetus, origin_ms, algorithm, revision, reading)
         for fetus, origin_ms, algorithm, revision, body in await cursor.fetchall()
+        for reading in _from_json([(body,)], Classification)
     ]
 
 
@@ -160,9 +163,12 @@ def _to_json(value: object) -> str:
     return msgspec.json.encode(value).decode().replace("\\u0000", "\\ufffd")
 
 
-def _from_json(body: str, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        msg = f"stored {kind.__name__}: {error}"
-        raise StoreError(msg) from error
+def _from_json(rows: Sequence[tuple[Any, ...]], kind: type[T]) -> list[T]:
+    values = []
+    for (body,) in rows:
+        try:
+            values.append(msgspec.json.decode(body, type=kind))
+        except msgspec.ValidationError as error:
+            # One record that an older hub wrote in another form must not hide all the others.
+            _log.error("stored %s left out: %s: %s", kind.__name__, error, body)  # no fault of ours
+    return values

@@ -132,9 +132,7 @@ def traffic() -> Traffic:
             )
             arrived_ms = frame.end_ms + delay_ms + int(jitter_ms[index])
             payload = wire.encode_wave(frame)
-            rows.append(
-                FrameRow(site, bed, epoch, seq, frame.t0_ms, frame.end_ms, lane, arrived_ms, payload)
-            )
+            rows.append(FrameRow(site, bed, epoch, seq, frame.t0_ms, frame.end_ms, lane, arrived_ms, payload))
         return rows
 
     return make

@@ -157,9 +157,7 @@ async def test_an_epoch_in_shreds_takes_only_what_mends_it(
     assert (await store.append_frames([rows[15]])).stored == 1
 
 
-async def test_a_long_list_of_gaps_is_told_short_and_never_hides_one(
-    store: Store, traffic: Traffic
-) -> None:
+async def test_a_long_list_of_gaps_is_told_short_and_never_hides_one(store: Store, traffic: Traffic) -> None:
     rows = traffic(600)
     acks = await store.append_frames(rows[::2])
     missing = acks[BED].missing

@@ -57,9 +57,7 @@ async def test_a_step_that_fails_leaves_nothing_behind(postgres_dsn: str) -> Non
 
 
 def test_both_layouts_have_every_step() -> None:
-    names = {
-        layout: [(step.number, step.name) for step in read_migrations(layout)] for layout in Layout
-    }
+    names = {layout: [(step.number, step.name) for step in read_migrations(layout)] for layout in Layout}
     assert names[Layout.TIMESCALEDB] == names[Layout.PARTITIONS]
     assert "create_hypertable" in "".join(step.sql for step in read_migrations(Layout.TIMESCALEDB))
 

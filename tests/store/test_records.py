@@ -50,7 +50,11 @@ def _alert(number: int = 1, site: str = "h012", bed: str = "bed1") -> Alert:
 
 def _raised(alert: Alert) -> AlertTransition:
     return AlertTransition(
-        alert=alert, from_state=AlertState.CLEAR, to_state=AlertState.ACTIVE, cause="onset", t_ms=alert.raised_ms
+        alert=alert,
+        from_state=AlertState.CLEAR,
+        to_state=AlertState.ACTIVE,
+        cause="onset",
+        t_ms=alert.raised_ms,
     )
 
 
@@ -197,3 +201,13 @@ async def test_fetuses_and_algorithms_are_kept_apart(store: Store) -> None:
     await store.save_classifications(*BED, 1, T_MS, [READING], "jsog/2")
     assert len(await store.read_classifications(*BED, T_MS, T_MS + 10_000_000)) == 3
     assert await store.read_classifications(*BED, T_MS + 1_200_000, T_MS + 10_000_000) == []
+
+
+async def test_a_record_in_another_form_does_not_hide_the_others(
+    store: Store, postgres_dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.save_transitions([_raised(_alert(1)), _raised(_alert(2))])
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("UPDATE alert SET alert = alert - 'priority' WHERE id = %s", [_alert(1).id])
+    assert await store.read_open_alerts() == [_alert(2)]
+    assert "stored Alert left out" in caplog.text

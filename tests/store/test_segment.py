@@ -13,7 +13,9 @@ from hub.store.segment import ARRIVAL_PRECISION_MS, decode_segment, encode_segme
 from hub.wire import with_backfill_flag
 from tests.store.conftest import T0_MS, Traffic, payloads
 
-_CHANNELS = st.lists(st.sampled_from([0x01, 0x02, 0x10, 0x20, 0x21, 0x30, 0x7A, 0x7B]), unique=True, max_size=4)
+_CHANNELS = st.lists(
+    st.sampled_from([0x01, 0x02, 0x10, 0x20, 0x21, 0x30, 0x7A, 0x7B]), unique=True, max_size=4
+)
 
 
 def _frame(
@@ -91,7 +93,9 @@ def test_lane_is_exact_and_arrival_is_kept_to_its_precision(arrivals: list[tuple
 def test_ten_minutes_with_late_frames_among_them_are_one_segment(traffic: Traffic) -> None:
     rows = traffic(600)
     late = [
-        replace(row, lane=Lane.FILL, arrived_ms=row.arrived_ms + 90_000, payload=with_backfill_flag(row.payload))
+        replace(
+            row, lane=Lane.FILL, arrived_ms=row.arrived_ms + 90_000, payload=with_backfill_flag(row.payload)
+        )
         if row.seq % 7 == 0
         else row
         for row in rows
