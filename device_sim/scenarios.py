@@ -81,11 +81,11 @@ _PROLONGED_MILD: Final = (DecelerationKind.PROLONGED, Severity.MILD)
 _PROLONGED_SEVERE: Final = (DecelerationKind.PROLONGED, Severity.SEVERE)
 
 _FLAT: Final = Variability(amplitude_bpm=0.5)
-_SMALL: Final = Variability(amplitude_bpm=3.2)
+_SMALL: Final = Variability(amplitude_bpm=3.4)
 _QUIET: Final = Variability(amplitude_bpm=9.0)
 # Swings of 7 to 11 s each way: too short to be accelerations or decelerations of 15 s.
 # Three calm minutes in ten leave a baseline to read.
-_SALTATORY: Final = Variability(amplitude_bpm=38.0, lowest_per_min=4.5, highest_per_min=7.5, calm_s=180.0)
+_SALTATORY: Final = Variability(amplitude_bpm=48.0, lowest_per_min=4.5, highest_per_min=7.5, calm_s=180.0)
 
 # A spaced labour leaves more than two minutes of baseline between long decelerations.
 _SPACED: Final = Mother(every_s=240.0)
@@ -170,7 +170,7 @@ _ALL: Final = (
     ),
     Scenario(
         name="minimal_variability",
-        summary="normal rate, variability about 3 bpm",
+        summary="normal rate, variability below 5 bpm",
         patient=Patient(fetuses=(Fetus(variability=_SMALL, wander_bpm=1.0),)),
         expected=_level("II/normal/none", 2),
     ),
@@ -237,7 +237,7 @@ _ALL: Final = (
     ),
     Scenario(
         name="marked_variability",
-        summary="swings of nearly 40 bpm in seven of ten minutes",
+        summary="swings of more than 40 bpm in seven of ten minutes",
         patient=Patient(fetuses=(Fetus(variability=_SALTATORY),)),
         expected=_level("IV/any/none", 2),
     ),
@@ -306,7 +306,7 @@ _ALL: Final = (
     ),
     Scenario(
         name="minimal_with_late",
-        summary="variability about 3 bpm and late decelerations of 28 bpm",
+        summary="variability below 5 bpm and late decelerations of 28 bpm",
         patient=Patient(
             fetuses=(Fetus(variability=_SMALL, wander_bpm=1.0, decelerations=(_LATE_FALL,)),), mother=_SPACED
         ),
@@ -314,7 +314,7 @@ _ALL: Final = (
     ),
     Scenario(
         name="tachycardia_minimal_with_late",
-        summary="baseline 175, variability about 3 bpm and late decelerations of 28 bpm",
+        summary="baseline 175, variability below 5 bpm and late decelerations of 28 bpm",
         patient=Patient(
             fetuses=(
                 Fetus(baseline_bpm=175.0, variability=_SMALL, wander_bpm=1.0, decelerations=(_LATE_FALL,)),
