@@ -155,7 +155,8 @@ def test_limits_in_the_example_are_those_of_the_code():
     fields = Settings.model_fields
     assert int(example["CTG_MAX_BEDS"]) == fields["max_beds"].default
     assert example["CTG_LOG_LEVEL"] == fields["log_level"].default
-    assert tuple(json.loads(example["CTG_ALLOWED_ORIGINS"])) == fields["allowed_origins"].default
+    for name in ("allowed_origins", "allowed_hosts"):
+        assert tuple(json.loads(example[f"CTG_{name.upper()}"])) == fields[name].default
 
 
 def test_every_container_is_confined_bounded_and_started_again(filled: dict[str, Any]):
