@@ -19,6 +19,9 @@ contractions with fewer false ones."""
 MIN_PROMINENCE: Final = 9.0
 """Of the smoothed curve, which keeps about 60 % of the height: about 15 units of the raw one."""
 MIN_DISTANCE_S: Final = 35.0
+WIDTH_FRACTION: Final = 0.4
+"""Of the prominence of the smoothed curve, which is wider than the raw one: there it crosses where
+annotators put the ends, which one fifth of the raw height means to describe."""
 PEAK_REACH_S: Final = 10.0
 
 KNOWN_WINDOW_S: Final = 600.0
@@ -53,8 +56,8 @@ def find_contractions(toco: FloatArray, *, are_units_mmhg: BoolArray | None = No
     Returns
     -------
     UterineActivity
-        `onset_s` and `end_s` are where the smoothed curve crosses one fifth of
-        its prominence [1]_; `amplitude` is the unsmoothed peak above the resting
+        `onset_s` and `end_s` are where the smoothed curve crosses two fifths of
+        its prominence; `amplitude` is the unsmoothed peak above the resting
         tone, in the units given.
 
     Notes
@@ -67,7 +70,7 @@ def find_contractions(toco: FloatArray, *, are_units_mmhg: BoolArray | None = No
 
     References
     ----------
-    .. [1] Clinical rules section 5 (K for the width at one fifth, E for the rest).
+    .. [1] Clinical rules section 5 (E).
     """
     size = round(GRID_S * FS_HZ)
     level, support = _grid_means(toco, size)
@@ -142,7 +145,7 @@ def _find_in_bed(
         prominence=MIN_PROMINENCE,
         distance=MIN_DISTANCE_S / GRID_S,
         width=0,
-        rel_height=1 - rules.CONTRACTION_WIDTH_FRACTION.value,
+        rel_height=1 - WIDTH_FRACTION,
     )
     reach = round(PEAK_REACH_S / GRID_S)
     return [
