@@ -149,7 +149,7 @@ export class Alerts {
   }
 
   rows(box, alerts, end) {
-    const key = alerts.map((a) => a.id + a.changed_ms).join();
+    const key = `${this.app.store.order.length}|${alerts.map((a) => a.id + a.changed_ms).join()}`;
     if (box.dataset.key === key) return;
     box.dataset.key = key;
     box.replaceChildren(...alerts.map((alert) => {

@@ -6,15 +6,14 @@ import { Banner } from "./banner.js";
 import { bedDisplay, bedLevel } from "./display.js";
 import { button, h, setClass, setText } from "./dom.js";
 import { ageText, clockText, small, span, t } from "./i18n.js";
-import { glyph } from "./glyph.js";
 import { notePainted } from "./metrics.js";
 import { Neighbours } from "./neighbours.js";
-import { Overview } from "./overview.js";
+import { legend, Overview } from "./overview.js";
 import { Record } from "./record.js";
 import { readingAt, responsePanel, whyPanel } from "./why.js";
 import { Strip } from "./strip.js";
 import { scaleText, stripState, twinNote } from "./tile.js";
-import { toneOf } from "./words.js";
+import { deviceWords, toneOf } from "./words.js";
 
 const STEP_MS = 60000;
 const FULL_CM = 7 + 4;
@@ -154,11 +153,9 @@ export class BedView {
 
   openOverview(bed) {
     const overview = new Overview(bed, (ms) => this.goTo(ms + this.spanMs / 2));
-    const legend = h("span", "right legend", ...[1, 2, 3, 4, 5].map((level) =>
-      h("span", "", glyph({ kind: "level", level }, 18), t(`level.${level}.short`))),
-      h("span", "", glyph({ kind: "indeterminate" }, 18), t("ui.glyph_indeterminate")));
     this.labour.replaceChildren(
-      h("div", "title", h("span", "", t("ui.whole_labour")), h("span", "s", small("ui.whole_labour")), legend), overview.element,
+      h("div", "title", h("span", "", t("ui.whole_labour")), h("span", "s", small("ui.whole_labour")), legend()),
+      overview.element,
     );
     return overview;
   }
@@ -233,16 +230,7 @@ export class BedView {
   }
 
   refreshDevice(bed, d) {
-    const v = bed.view.vitals;
-    const share = d.share === null ? "–" : `${Math.round(d.share * 100)} %`;
-    const parts = [
-      t("ui.data_age", { age: ageText(d.ageMs) }), t("ui.signal_share", { share }),
-      t(v.device ? `device.${v.device}` : "device.unknown"), t(v.link ? `site.${v.link}` : "site.unknown"),
-    ];
-    if (v.clock_offset_ms !== null && Math.abs(v.clock_offset_ms) > 2000) parts.push(t("ui.clock_skew", { s: (v.clock_offset_ms / 1000).toFixed(0) }));
-    if (bed.analysis?.fetuses.some((f) => !f.is_coincidence_checked)) parts.push(t("ui.coincidence_unchecked"));
-    if (d.isTest) parts.push(t("ui.test_data"));
-    setText(this.device, parts.join(" · "));
+    setText(this.device, deviceWords(bed, d));
     setClass(this.device, "bad", d.state !== "live");
   }
 

@@ -140,7 +140,7 @@ function paintLateLabels(ctx, g, p, { xOf, start, stop }, spans) {
   for (const span of spans) {
     if (span.to < start || span.from > stop) continue;
     const text = t("ui.late_arrived", { time: clockText(span.arrived) });
-    const x = Math.max(xOf(span.from), g.left) + 3 * g.dpr;
+    const x = Math.max(xOf(span.from), g.left + (g.mode === "full" ? 0 : 22 * g.dpr)) + 3 * g.dpr; // beside the axis
     if (xOf(span.to) - x < 20 * g.dpr) continue;
     ctx.fillText(text, x, g.fhrH - 17 * g.dpr);
   }

@@ -3,7 +3,9 @@
 import { readStrip } from "./api.js";
 import { eventsOf } from "./findings.js";
 import { h } from "./dom.js";
+import { glyph } from "./glyph.js";
 import { hatch } from "./hatch.js";
+import { t } from "./i18n.js";
 import { paintRibbon, worstSpans } from "./ribbon.js";
 import { palette } from "./theme.js";
 
@@ -11,6 +13,13 @@ const LONGEST_MS = 12 * 3600000;
 const SHORTEST_MS = 30 * 60000;
 const REFRESH_MS = 20000;
 const STEPS = 1200;
+
+/** What the shapes mean, for whoever meets them here first. */
+export function legend() {
+  const cell = (state, text) => h("span", "", glyph(state, 18), text);
+  const levels = [1, 2, 3, 4, 5].map((level) => cell({ kind: "level", level }, t(`level.${level}.short`)));
+  return h("span", "right legend", ...levels, cell({ kind: "indeterminate" }, t("ui.glyph_indeterminate")));
+}
 
 export class Overview {
   /** `onJump(ms)` is called with the time that was pointed at. */

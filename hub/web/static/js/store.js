@@ -22,11 +22,18 @@ export class Bed {
     this.version = { wave: 0, analysis: 0, view: 0 };
     this.dirty = { from: Infinity, to: -Infinity };
     this.isKnown = true;
+    this.isAmbiguous = false;
     this.anchor = null; // site time minus own monotonic time
   }
 
-  get code() {
+  /** What the bed is called at its site. */
+  get label() {
     return this.view?.label || this.bed;
+  }
+
+  /** What it is called here: with the site before it where two sites use the same name. */
+  get code() {
+    return this.isAmbiguous ? `${this.site} ${this.label}` : this.label;
   }
 
   get siteName() {
@@ -82,6 +89,7 @@ export class Store {
     this.clock.set(message.t_ms + waitedMs, now);
     this.lastHubMs = message.t_ms;
     for (const view of message.beds) this.setView(view, now - waitedMs);
+    this.markAmbiguous();
     for (const alert of message.alerts) {
       if (alert.state === "clear") this.alerts.delete(alert.id);
       else this.alerts.set(alert.id, alert);
@@ -91,6 +99,12 @@ export class Store {
       if (bed) bed.events = [...bed.events, ...events].slice(-EVENTS_KEPT);
     }
     this.version += 1;
+  }
+
+  markAmbiguous() {
+    const count = new Map();
+    for (const bed of this.order) count.set(bed.label, (count.get(bed.label) ?? 0) + 1);
+    for (const bed of this.order) bed.isAmbiguous = count.get(bed.label) > 1;
   }
 
   setView(view, sentAt) {

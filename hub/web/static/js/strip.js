@@ -9,8 +9,20 @@ import { palette } from "./theme.js";
 import { gapStart, OFFSETS, paintGaps, paintRate, paintToco } from "./traces.js";
 
 const SPARE = 8; // columns
-const SWITCH_MS = 30000; // a suspect span at least this long is marked as a switch of the source
+const SWITCH_MS = 30000; // suspect for at least this long is marked as a switch of the source
+const RETURN_MS = 60000; // and a shorter return is no return
 const EDGE = 3; // columns around a change that are painted anew: a line is wider than its point
+
+/** Where the source probably switched: the starts of long suspect stretches, near ones taken together. */
+function switches(spans) {
+  const merged = [];
+  for (const [a, b] of spans) {
+    const last = merged.at(-1);
+    if (last && a - last[1] < RETURN_MS) last[1] = b;
+    else merged.push([a, b]);
+  }
+  return merged.filter(([a, b]) => b - a >= SWITCH_MS).map(([a]) => a);
+}
 
 export class Strip {
   constructor(canvas) {
@@ -151,7 +163,7 @@ export class Strip {
       const normal = fetus === 1 ? p.trace : fetus === 2 ? p.twin : p.t2;
       paintRate(ctx, g, source, channel, from, to, xOf, { inks: inks(normal), styleOf, width, offset: OFFSETS[fetus - 1] });
       ctx.fillStyle = p.tech;
-      for (const [a, b] of spans) if (b - a >= SWITCH_MS) ctx.fillRect(xOf(a), 0, 1.5 * g.dpr, g.tocoTop + g.tocoH);
+      for (const a of switches(spans)) ctx.fillRect(xOf(a), 0, 1.5 * g.dpr, g.tocoTop + g.tocoH);
     });
   }
 

@@ -16,6 +16,7 @@ export class Tile {
   constructor(bed, { onOpen }) {
     this.bed = bed;
     this.glyph = new GlyphBox(66);
+    this.prefix = h("span", "prefix");
     this.code = h("span");
     this.test = h("span", "tag test", t("ui.test_data"));
     this.sub = h("div", "sub");
@@ -28,7 +29,7 @@ export class Tile {
     this.paper = h("div", "paper", this.canvas);
     this.element = h(
       "div", "tile",
-      h("div", "top", this.glyph.element, h("div", "id", h("div", "code", this.code, this.test), this.sub), this.state),
+      h("div", "top", this.glyph.element, h("div", "id", h("div", "code", this.prefix, this.code, this.test), this.sub), this.state),
       h("div", "mid", this.paper, this.nums),
       h("div", "rib", this.ribbon),
       this.foot,
@@ -81,7 +82,8 @@ export class Tile {
     const d = bedDisplay(this.bed, context);
     this.display = d;
     this.glyph.set(d.glyph);
-    setText(this.code, this.bed.code);
+    setText(this.prefix, this.bed.isAmbiguous ? this.bed.site : "");
+    setText(this.code, this.bed.label);
     this.test.hidden = !d.isTest;
     setText(this.test, t(this.layout.size === "l" ? "ui.test_data" : "ui.test_data.short"));
     setText(this.sub, subLine(this.bed, this.layout.size === "l"));
@@ -221,7 +223,7 @@ const EMPTY = { at: () => NaN, has: () => false, isLate: () => false, lateSpans:
 
 export function subLine(bed, isLong) {
   const weeks = bed.view.gestational_weeks;
-  const parts = [isLong || weeks === null ? bed.siteName : null, bed.code === bed.bed ? null : isLong ? bed.bed : null];
+  const parts = [isLong || weeks === null ? bed.siteName : null, bed.label === bed.bed ? null : isLong ? bed.bed : null];
   if (weeks !== null) parts.push(`${Math.floor(weeks + 1e-6)}w${Math.round((weeks % 1) * 7 + 1e-6) % 7}d`);
   return parts.filter(Boolean).join(" · ");
 }

@@ -1,6 +1,6 @@
 // Sentences about a bed and an alert that several views share.
 
-import { clockText, span, t } from "./i18n.js";
+import { ageText, clockText, span, t } from "./i18n.js";
 
 export const MARK = { high: "!!!", medium: "!!", low: "!" };
 
@@ -46,4 +46,20 @@ export function bedWords(bed, d, context) {
   if (!bed.analysis.are_contractions_known) notes.push(t("ui.contractions_unknown"));
   const tight = [t(`level.${d.level}.short`), ...notes.slice(1)].join(" · ");
   return { since, under: notes.join(" · "), tight, brief: "", title: t(`level.${d.level}`) };
+}
+
+/** Data, signal, device, site: what the reading of an opened bed rests on. */
+export function deviceWords(bed, d) {
+  const { device, link, clock_offset_ms: offset } = bed.view.vitals;
+  const share = d.share === null ? "–" : `${Math.round(d.share * 100)} %`;
+  const parts = [
+    t("ui.data_age", { age: ageText(d.ageMs) }),
+    t("ui.signal_share", { share }),
+    t(device ? `device.${device}` : "device.unknown"),
+    t(link ? `site.${link}` : "site.unknown"),
+  ];
+  if (offset !== null && Math.abs(offset) > 2000) parts.push(t("ui.clock_skew", { s: (offset / 1000).toFixed(0) }));
+  if (bed.analysis?.fetuses.some((f) => !f.is_coincidence_checked)) parts.push(t("ui.coincidence_unchecked"));
+  if (d.isTest) parts.push(t("ui.test_data"));
+  return parts.join(" · ");
 }
