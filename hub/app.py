@@ -6,6 +6,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -62,6 +63,29 @@ class Hub:
         self._lag_gauge = Gauge(
             "ctg_loop_lag_seconds", "Lateness of the last one-second tick", registry=registry
         )
+        self._export(registry)
+
+    def _export(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, what: str, read: Callable[[], float]) -> None:
+            Gauge(name, what, registry=registry).set_function(read)
+
+        gauge(
+            "ctg_refused_frames",
+            "Frames refused because the queue of the store was full",
+            lambda: self.recorder.refused_frames,
+        )
+        gauge(
+            "ctg_conflicting_frames",
+            "Frames put aside because their identity was taken",
+            lambda: self.recorder.conflicting_frames,
+        )
+        gauge("ctg_refused_beds", "Frames of beds beyond CTG_MAX_BEDS", lambda: self.pipeline.refused_beds)
+        of_stage = ("ctg_stage_age_seconds", "ctg_stage_pending", "ctg_stage_restarts")
+        age, pending, restarts = (Gauge(name, name, ["stage"], registry=registry) for name in of_stage)
+        for stage in self.stages.values():
+            age.labels(stage.name).set_function(partial(getattr, stage, "age_s"))
+            pending.labels(stage.name).set_function(partial(getattr, stage, "pending"))
+            restarts.labels(stage.name).set_function(partial(getattr, stage, "restarts"))
 
     def _stage(self, name: str, pending: Callable[[], int] = lambda: 0) -> Stage:
         self.stages[name] = Stage(name, self.clock, pending)

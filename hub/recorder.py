@@ -56,6 +56,7 @@ class Recorder:
         self._acks: dict[tuple[str, str, int], Ack] = {}
         self._wake = asyncio.Event()
         self._is_failing = False
+        self._is_full = False
         self.refused_frames = 0
         self.conflicting_frames = 0
         self.frame_stage = make_stage("store_frames", lambda: len(self._frames))
@@ -70,10 +71,11 @@ class Recorder:
     def offer_frame(self, row: FrameRow) -> bool:
         """Queue a frame; False when the queue is full, and then the site will send it again."""
         if len(self._frames) >= MAX_FRAMES:
-            if self.refused_frames == 0:
+            if not self._is_full:
                 _log.error(
                     "%d frames wait for the database: further ones are refused until it answers", MAX_FRAMES
                 )
+            self._is_full = True
             self.refused_frames += 1
             return False
         self._frames.append(row)
@@ -168,4 +170,4 @@ class Recorder:
         if self._is_failing:
             _log.info("the database takes writes again; %d frames waited", len(self._frames))
         self._is_failing = False
-        self.refused_frames = 0
+        self._is_full = False
