@@ -120,7 +120,7 @@ class Rail(QWidget):
         self._shown: object = None
         self.chosen_id: str | None = None
         self.is_armed = False
-        self._cards: list[AlertCard] = []
+        self.cards: list[AlertCard] = []
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(10)
@@ -191,7 +191,7 @@ class Rail(QWidget):
             self.name.setPlaceholderText(texts("ui.operator_hint"))
             self._fill_waiting(wall, waiting)
         hub_ms = wall.now_ms(now_s)
-        for card in self._cards:
+        for card in self.cards:
             card.refresh(hub_ms)
         self._answered.show_rows([self._answered_row(wall, a, now_s) for a in answered[:8]])
         recent = recent_changes(wall.beds, hub_ms - _CHANGES_MS)[:_SHOWN_CHANGES]
@@ -201,7 +201,7 @@ class Rail(QWidget):
         while (item := self._waiting.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.deleteLater()
-        self._cards = []
+        self.cards = []
         for alert in waiting:
             is_chosen = alert.id == self.chosen_id
             card = AlertCard(
@@ -211,7 +211,7 @@ class Rail(QWidget):
             card.opened.connect(self.opened)
             card.acknowledged.connect(self._acknowledge)
             self._waiting.addWidget(card)
-            self._cards.append(card)
+            self.cards.append(card)
         self._waiting.addStretch(1)
 
     def _answered_row(self, wall: Wall, alert: Alert, now_s: float) -> "_Row":

@@ -186,8 +186,7 @@ class HubLink(QObject):
                 _log.warning("link to %s lost: %s; trying again", self._live_url, why)
             was_lost = tries > 1
             pause_s = RETRY_S[min(tries, len(RETRY_S)) - 1] * random.uniform(0.7, 1.0)  # noqa: S311  spreads retries
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(stopping), pause_s)
+            await asyncio.wait((stopping,), timeout=pause_s)
 
     async def _listen(self) -> bool:
         """Serve one connection until it ends; True if it had carried anything."""
@@ -220,7 +219,9 @@ class HubLink(QObject):
         carried = False
         try:
             while True:
-                data = await asyncio.wait_for(connection.recv(), SILENCE_S)
+                # Not `wait_for`: on Python 3.11 it can swallow the cancellation that ends this task.
+                async with asyncio.timeout(SILENCE_S):
+                    data = await connection.recv()
                 now_s = self._now_s()
                 if isinstance(data, str):
                     message = decode_json(data, LiveMessage, max_bytes=MAX_MESSAGE_BYTES)
@@ -244,7 +245,8 @@ class HubLink(QObject):
         """Each second, and soon after the window has taken something, so that history flows."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._has_taken.wait(), _ACK_S)
+                async with asyncio.timeout(_ACK_S):
+                    await self._has_taken.wait()
             self._has_taken.clear()
             with self._inbox.lock:
                 seq = self._inbox.taken_seq

@@ -36,7 +36,7 @@ def draw_number(
 def draw_test_mark(p: QPainter, theme: Theme, texts: Texts, x: float, y: float) -> float:
     """Draw the mark of simulated data; returns its right edge."""
     p.setFont(font(12, bold=True))
-    words = texts("ui.test_data")
+    words = texts("ui.test_data.short")
     width = QFontMetricsF(p.font()).horizontalAdvance(words) + 8
     box = QRectF(x, y, width, 18)
     p.setPen(QPen(color(theme.t3), 1))

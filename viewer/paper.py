@@ -298,7 +298,8 @@ def _paint_gap_words(p: QPainter, lay: Layout, theme: Theme, texts: Texts, gaps:
     p.setFont(font(12))
     for gap in gaps:
         box = _box(lay, gap.from_ms, gap.to_ms)
-        words = f"{texts('alert.signal_loss.short')} {texts('ui.seconds', n=round((gap.to_ms - gap.from_ms) / 1000))}"
+        seconds = texts("ui.seconds", n=round((gap.to_ms - gap.from_ms) / 1000))
+        words = f"{texts('alert.signal_loss.short')} {seconds}"
         if box is not None and (width := QFontMetricsF(p.font()).horizontalAdvance(words) + 8) < box.width():
             plate = QRectF(box.center().x() - width / 2, box.center().y() - 10, width, 20)
             p.fillRect(plate, color(theme.paper))

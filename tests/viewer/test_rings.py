@@ -8,7 +8,7 @@ from viewer.rings import RING_S, Ring
 
 def rates(ring: Ring, from_s: float, to_s: float) -> list[float]:
     samples = ring.read(round(T0_MS + from_s * 1000), round(T0_MS + to_s * 1000))
-    return samples.channel(Channel.FHR1).tolist()
+    return [float(value) for value in samples.channel(Channel.FHR1)]
 
 
 def test_samples_stand_at_their_own_time():
