@@ -4,9 +4,11 @@ import re
 import signal
 import statistics
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect
 
@@ -174,3 +176,21 @@ def test_a_dead_hub_is_said_within_3_s_and_nothing_stays_coloured(screen: Screen
         hub.send_signal(signal.SIGCONT)
     page.wait_for_selector("#lost", state="hidden", timeout=10000)
     wait_until("live tiles again", lambda: "dark" not in screen.freshest(), within_s=10)
+
+
+def test_a_console_that_was_frozen_starts_afresh_instead_of_drawing_old_data_as_live(screen: Screen):
+    renderers = [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if "--type=renderer" in " ".join(process.cmdline())
+    ]
+    assert renderers
+    woken_at_s = time.monotonic() + 6
+    for process in renderers:
+        process.suspend()
+    wait_until("six seconds of standstill", lambda: time.monotonic() >= woken_at_s, within_s=8)
+    for process in renderers:
+        process.resume()
+    assert screen.page.evaluate("window.ctgApp.link.why") == "this console was frozen"
+    wait_until("live tiles again", lambda: "dark" not in screen.freshest(), within_s=5)
+    assert screen.page.locator("#lost").is_hidden()
