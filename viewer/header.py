@@ -177,7 +177,7 @@ class Header(QWidget):
         p.drawRoundedRect(box, 4, 4)
         p.setPen(color(theme.high_ink))
         if self._silent_s is None:
-            title = texts("ui.connecting")
+            title = texts("ui.no_data")
         else:
             title = texts("ui.hub_silent", age=elapsed(self._silent_s))
         p.setFont(font(19, bold=True))

@@ -1,6 +1,6 @@
 """The other beds beside an open one: glyph, code, rate; what waits for a person keeps its border."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QFontMetricsF, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
@@ -13,10 +13,17 @@ from viewer.paper import alert_colors
 from viewer.state import Key, Wall
 from viewer.texts import Texts, elapsed
 from viewer.theme import Theme, color, font
-from viewer.words import bed_code
 
 WIDTH: Final = 128
 _ROW: Final = 56
+
+
+class _Neighbour(NamedTuple):
+    key: Key
+    code: str
+    is_namesake: bool
+    face: Face
+    alert: Alert | None
 
 
 class Neighbours(QWidget):
@@ -27,7 +34,7 @@ class Neighbours(QWidget):
     def __init__(self, theme: Theme, texts: Texts) -> None:
         super().__init__()
         self._theme, self._texts = theme, texts
-        self._rows: list[tuple[Key, str, Face, Alert | None]] = []
+        self._rows: list[_Neighbour] = []
         self._open: Key | None = None
         self._first = 0
         self.setFixedWidth(WIDTH)
@@ -43,10 +50,11 @@ class Neighbours(QWidget):
         for key in wall.bed_keys():
             bed = wall.beds[key]
             waiting = wall.waiting_at(key)
-            rows.append((key, bed_code(bed), make_face(wall, bed, now_s), waiting[0] if waiting else None))
+            alert = waiting[0] if waiting else None
+            rows.append(_Neighbour(key, bed.label, bed.is_namesake, make_face(wall, bed, now_s), alert))
         room = max(1, self.height() // _ROW)
         if open_key != self._open:
-            at = next((i for i, row in enumerate(rows) if row[0] == open_key), 0)
+            at = next((i for i, row in enumerate(rows) if row.key == open_key), 0)
             if not self._first <= at < self._first + room:
                 self._first = at - room // 2
         self._first = min(max(self._first, 0), max(0, len(rows) - room))
@@ -58,7 +66,8 @@ class Neighbours(QWidget):
         p = QPainter(self)
         p.setRenderHint(QPainter.RenderHint.Antialiasing)
         p.fillRect(self.rect(), color(theme.surface2))
-        for index, (key, code, face, alert) in enumerate(self._rows[self._first :]):
+        for index, row in enumerate(self._rows[self._first :]):
+            key, code, is_namesake, face, alert = row
             box = QRectF(0, index * _ROW, WIDTH, _ROW)
             if box.top() > self.height():
                 break
@@ -74,7 +83,8 @@ class Neighbours(QWidget):
             p.drawText(QPointF(50, box.top() + 25), code)
             p.setPen(color(theme.t2))
             p.setFont(font(14))
-            p.drawText(QPointF(50, box.top() + 45), self._line(face))
+            prefix = key.partition("/")[0] + " " if is_namesake else ""
+            p.drawText(QPointF(50, box.top() + 45), prefix + self._line(face))
             if alert is not None:
                 p.setPen(QPen(alert_colors(theme, alert)[0], 4))
                 p.setBrush(Qt.BrushStyle.NoBrush)
@@ -92,7 +102,7 @@ class Neighbours(QWidget):
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         index = self._first + int(event.position().y() // _ROW)
         if 0 <= index < len(self._rows):
-            self.opened.emit(self._rows[index][0])
+            self.opened.emit(self._rows[index].key)
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
         self._first += -1 if event.angleDelta().y() > 0 else 1

@@ -1,5 +1,6 @@
 """What the console knows, and since when.  No Qt, no clock: `now_s` is the console's own monotonic time."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -81,9 +82,16 @@ class Bed:
     """Own time at which the newest live frame is known to have reached the hub, at the latest."""
     revision: int = 0
     """Grows with whatever changes the strip."""
+    is_namesake: bool = False
+    """Another site has a bed of the same name, so the site belongs to it."""
     head_at_join: int | None = None
     """Head of the ring when the present connection began."""
     _edge_offset_ms: float | None = None
+
+    @property
+    def label(self) -> str:
+        """What the bed is called at its site."""
+        return self.view.label or self.view.bed
 
     def age_s(self, now_s: float) -> float | None:
         """Time since live data last reached the hub; None when it never did."""
@@ -136,6 +144,7 @@ class Wall:
             self.boot_id = message.boot_id
         for view in message.beds:
             self._push_view(view, now_s)
+        self._mark_namesakes()
         for alert in message.alerts:
             self.push_alert(alert)
         for key, events in message.events.items():
@@ -245,6 +254,11 @@ class Wall:
         if view.analysis is not None:
             bed.analysis = view.analysis
         bed.revision += 1
+
+    def _mark_namesakes(self) -> None:
+        names = Counter(bed.label for bed in self.beds.values())
+        for bed in self.beds.values():
+            bed.is_namesake = names[bed.label] > 1
 
 
 def recent_changes(beds: Mapping[Key, Bed], since_ms: int) -> list[LevelChange]:

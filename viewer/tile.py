@@ -33,7 +33,6 @@ from viewer.words import (
     age_words,
     alert_tone,
     alert_words,
-    bed_code,
     bed_ribbon,
     describe_bed,
     level_words,
@@ -246,7 +245,12 @@ class Tile(QWidget):
         x += size.glyph + 8
         p.setPen(color(theme.t1))
         p.setFont(font(size.code, bold=True))
-        code = bed_code(bed)
+        if bed.is_namesake:
+            p.setFont(font(16 if size.is_large else 13, bold=True))
+            p.drawText(QPointF(x, y + size.code * 0.92), bed.view.site)
+            x += QFontMetricsF(p.font()).horizontalAdvance(bed.view.site) + 5
+            p.setFont(font(size.code, bold=True))
+        code = bed.label
         metrics = QFontMetricsF(p.font())
         width = min(metrics.horizontalAdvance(code), right - x - 4)
         code = metrics.elidedText(code, Qt.TextElideMode.ElideRight, width + 1)

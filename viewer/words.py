@@ -21,8 +21,8 @@ def both(texts: Texts, key: str, count: int | None = None) -> str:
 
 
 def bed_code(bed: Bed) -> str:
-    """Name of the bed as it is called: its label, or site and bed."""
-    return bed.view.label or f"{bed.view.site}-{bed.view.bed}"
+    """Name the bed as it is called, with its site before it where two share a name."""
+    return f"{bed.view.site} {bed.label}" if bed.is_namesake else bed.label
 
 
 def describe_bed(texts: Texts, bed: Bed, *, with_site: bool) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from PySide6.QtCore import QObject, Slot
@@ -66,6 +67,11 @@ class Reader(QObject):
         await until(lambda: self.read() and is_so())
 
 
+def has(reader: Reader, *, n_joined: int, held_s: float) -> bool:
+    """Whether a reader has joined so often and holds so much."""
+    return reader.n_joined == n_joined and seconds_held(reader) >= held_s
+
+
 @asynccontextmanager
 async def linked(port: int) -> AsyncIterator[Reader]:
     link = HubLink(f"http://127.0.0.1:{port}")
@@ -123,9 +129,7 @@ async def test_after_a_restart_of_the_hub_the_link_comes_back_by_itself():
         for boot in (1, 2):
             async with serving_at(port) as rig:
                 rig.run(30 * boot)
-                await reader.until(
-                    lambda boot=boot: reader.n_joined == boot and seconds_held(reader) >= 30 * boot
-                )
+                await reader.until(partial(has, reader, n_joined=boot, held_s=30 * boot))
         late_ms = reader.wall.beds[KEY].ring.read(rig.now_ms - 60_000, rig.now_ms).late_ms
         assert (late_ms[:120] == 0).all()  # seen live
         assert (late_ms[120:] > 0).all()  # missed while the hub was away

@@ -14,6 +14,7 @@ from tests.viewer.conftest import (
 )
 from viewer.face import Face, Freshness, Look, make_face
 from viewer.state import Transport, Wall, recent_changes, worst_level
+from viewer.words import bed_code
 
 
 def joined(now_s: float = 100.0, **view: object) -> Wall:
@@ -288,3 +289,18 @@ def test_changes_are_what_the_ribbons_tell():
     (change,) = recent_changes(wall.beds, T0_MS - 1_800_000)
     assert (change.t_ms, change.from_level, change.to_level) == (T0_MS - 60_000, 2, 4)
     assert recent_changes(wall.beds, T0_MS) == []
+
+
+def test_beds_that_share_a_name_carry_their_site():
+    wall = joined()
+    here = make_view(bed="bed9")
+    there = type(here)(
+        site="h099",
+        bed="bed1",
+        site_name=None,
+        label=here.label,
+        gestational_weeks=None,
+        vitals=here.vitals,
+    )
+    wall.push_message(make_message(make_view(), here, there), 100.0)
+    assert [bed_code(wall.beds[key]) for key in wall.bed_keys()] == ["A-bed3", "h012 A-bed9", "h099 A-bed9"]
