@@ -223,8 +223,11 @@ def _compute_variability(variability: Variability, seed: int, stream: int, t_s: 
         _rng(seed, stream + _LONG_TERM), 40, variability.lowest_per_min / 60, variability.highest_per_min / 60
     )
     fast = _Tones.draw(_rng(seed, stream + _SHORT_TERM), 24, 0.15, 0.6)
-    # Both parts have the SD sqrt(n/2); the factors make the median one-minute range 1.
-    unit = 0.234 * slow.sum_at(t_s) / math.sqrt(20.0) + 0.045 * fast.sum_at(t_s) / math.sqrt(12.0)
+    # n tones have the SD sqrt(n/2).  Left alone their beats would double the range of one
+    # minute against another; the bend keeps every stretch inside the class it is meant for.
+    swing = np.tanh(slow.sum_at(t_s) / math.sqrt(20.0) / 1.2)
+    # The factors make the median one-minute range 1.
+    unit = 0.47 * swing + 0.05 * fast.sum_at(t_s) / math.sqrt(12.0)
     amplitude: FloatArray = np.full(t_s.shape, variability.amplitude_bpm)
     if variability.calm_s > 0:
         in_cycle = np.mod(t_s, variability.cycle_s)

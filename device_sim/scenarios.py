@@ -81,11 +81,11 @@ _PROLONGED_MILD: Final = (DecelerationKind.PROLONGED, Severity.MILD)
 _PROLONGED_SEVERE: Final = (DecelerationKind.PROLONGED, Severity.SEVERE)
 
 _FLAT: Final = Variability(amplitude_bpm=0.5)
-_SMALL: Final = Variability(amplitude_bpm=3.4)
+_SMALL: Final = Variability(amplitude_bpm=3.5)
 _QUIET: Final = Variability(amplitude_bpm=9.0)
 # Swings of 7 to 11 s each way: too short to be accelerations or decelerations of 15 s.
 # Three calm minutes in ten leave a baseline to read.
-_SALTATORY: Final = Variability(amplitude_bpm=48.0, lowest_per_min=4.5, highest_per_min=7.5, calm_s=180.0)
+_SALTATORY: Final = Variability(amplitude_bpm=42.0, lowest_per_min=4.5, highest_per_min=7.5, calm_s=180.0)
 
 # A spaced labour leaves more than two minutes of baseline between long decelerations.
 _SPACED: Final = Mother(every_s=240.0)
@@ -327,7 +327,9 @@ _ALL: Final = (
         name="absent_with_late",
         summary="no visible variability and late decelerations of 28 bpm",
         patient=Patient(
-            fetuses=(Fetus(variability=_FLAT, wander_bpm=1.0, decelerations=(_LATE_FALL,)),), mother=_SPACED
+            # Wider apart still: the foot of a deceleration looks like variability where there is none.
+            fetuses=(Fetus(variability=_FLAT, wander_bpm=1.0, decelerations=(_LATE_FALL,)),),
+            mother=Mother(every_s=300.0),
         ),
         expected=_level("III/any/late_severe", 5, _LATE_SEVERE),
     ),
