@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -64,7 +65,10 @@ class AlertCard(QFrame):
         bed = wall.beds.get(f"{alert.site}/{alert.bed}")
         head = QHBoxLayout()
         head.addWidget(_label(f"{MARKS[alert.priority]} {bed_code(bed) if bed else alert.bed}", "code"))
-        head.addWidget(_label(describe_bed(texts, bed, with_site=True) if bed else alert.site, "small"), 1)
+        where = _label(describe_bed(texts, bed, with_site=True) if bed else alert.site, "small")
+        # Where it is gives way to who and how long.
+        where.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        head.addWidget(where, 1)
         self._time = _label("", "code")
         head.addWidget(self._time)
         box.addLayout(head)
@@ -116,8 +120,8 @@ class Rail(QWidget):
     def __init__(self, theme: Theme, texts: Texts, operator: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._texts = texts
-        self._wall: Wall | None = None
         self._shown: object = None
+        self._looked: object = None
         self.chosen_id: str | None = None
         self.is_armed = False
         self.cards: list[AlertCard] = []
@@ -162,26 +166,26 @@ class Rail(QWidget):
 
     def retext(self) -> None:
         """Draw again in the language now chosen."""
-        self._shown = None
+        self._shown = self._looked = None
 
     # ----------------------------------------------------------------- what is shown
 
-    def refresh(self, wall: Wall, now_s: float) -> None:
-        """Show alerts as they stand."""
-        self._wall = wall
-        texts = self._texts
-        waiting, answered = wall.unacknowledged(), wall.acknowledged()
-        if self.chosen_id not in {a.id for a in waiting}:
+    def settle(self, wall: Wall) -> None:
+        """Let go of a chosen alert that no longer waits, and of the digits with it."""
+        waiting = wall.unacknowledged()
+        if self.chosen_id not in {alert.id for alert in waiting}:
             self.chosen_id = waiting[0].id if waiting else None
             self.is_armed = False
-        shown = (
-            waiting,
-            answered,
-            self.chosen_id,
-            self.is_armed,
-            texts.language,
-            len(wall.beds),
-        )
+
+    def refresh(self, wall: Wall, now_s: float) -> None:
+        """Show alerts as they stand."""
+        texts = self._texts
+        self.settle(wall)
+        shown = (wall.alert_revision, self.chosen_id, self.is_armed, texts.language, len(wall.beds))
+        if (*shown, int(now_s)) == self._looked:
+            return
+        self._looked = (*shown, int(now_s))
+        waiting, answered = wall.unacknowledged(), wall.acknowledged()
         if shown != self._shown:
             self._shown = shown
             self._waiting_title.setText(both(texts, "ui.unacknowledged", len(waiting)))

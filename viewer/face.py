@@ -107,7 +107,7 @@ def make_face(wall: Wall, bed: Bed, now_s: float) -> Face:
     """Decide what may be shown of a bed at `now_s`."""
     vitals = bed.view.vitals
     age_s = bed.age_s(now_s)
-    freshness = _freshness(wall, bed, age_s, now_s)
+    freshness = find_freshness(wall, bed, now_s)
     shown = _worst_fetus(bed)
     is_maternal = is_maternal_suspected(bed)
     is_stuck = (
@@ -161,7 +161,9 @@ def is_maternal_suspected(bed: Bed) -> bool:
     )
 
 
-def _freshness(wall: Wall, bed: Bed, age_s: float | None, now_s: float) -> Freshness:
+def find_freshness(wall: Wall, bed: Bed, now_s: float) -> Freshness:
+    """Find how far the data of a bed can be believed at `now_s`."""
+    age_s = bed.age_s(now_s)
     if wall.is_dark(now_s):
         return Freshness.HUB_DARK
     if bed.view.vitals.link is SiteState.OFFLINE:

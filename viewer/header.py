@@ -98,7 +98,8 @@ class Header(QWidget):
         p.setPen(color(theme.line))
         p.drawLine(0, HEIGHT - 1, self.width(), HEIGHT - 1)
         x = self._title(p)
-        x = self._census_row(p, x + 24)
+        if not self._is_dark:
+            x = self._census_row(p, x + 24)
         right = text_right(
             p,
             clock(self._hub_ms, seconds=True) if self._hub_ms else "--:--:--",
@@ -155,7 +156,7 @@ class Header(QWidget):
         delay = "–" if census.delay_s is None else f"{census.delay_s[0]:.1f}–{census.delay_s[1]:.1f}"
         columns = [
             ("ui.sites", sites),
-            ("ui.delay", texts("ui.seconds", n=delay)),
+            ("ui.delay", texts("ui.seconds", n=delay) if census.delay_s else "–"),
             ("ui.scale", self.scale),
             ("ui.order", texts("ui.order_site")),
         ]

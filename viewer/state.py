@@ -119,6 +119,8 @@ class Wall:
     def __init__(self) -> None:
         self.beds: dict[Key, Bed] = {}
         self.alerts: dict[str, Alert] = {}
+        self.alert_revision = 0
+        """Grows with every change of an alert."""
         self.heard_s: float | None = None
         """Own time at which the hub is known to have been alive."""
         self.boot_id: str | None = None
@@ -141,6 +143,7 @@ class Wall:
         self._hear(message.t_ms, now_s)
         if message.type == "snapshot":
             self.alerts.clear()
+            self.alert_revision += 1
             self.boot_id = message.boot_id
         for view in message.beds:
             self._push_view(view, now_s)
@@ -181,6 +184,7 @@ class Wall:
 
     def push_alert(self, alert: Alert) -> None:
         """Take in one alert as it now stands; an older standing than the one held is left out."""
+        self.alert_revision += 1
         held = self.alerts.get(alert.id)
         if held is not None and held.changed_ms > alert.changed_ms:
             return

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from zlib import crc32
 
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
@@ -17,7 +18,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QWidget
 
 from hub.model import Alert, Priority
-from viewer.face import Face, Freshness, Look, Number, make_face
+from viewer.face import Face, Freshness, Look, Number, find_freshness, make_face
 from viewer.glyphs import draw_glyph
 from viewer.marks import draw_number, draw_signal, draw_test_mark, text_right
 from viewer.paper import FHR_CM, alert_colors
@@ -105,7 +106,9 @@ class Tile(QWidget):
         self._now_s = 0.0
         self._hub_ms = 0
         self._seen: tuple[object, ...] = ()
-        self._second = -1
+        self._look: tuple[object, ...] = ()
+        self._alerts: tuple[Alert, ...] = ()
+        self._phase_s = crc32(key.encode()) % 1000 / 1000
         self.is_selected = False
         self._is_flash_on = True
         self.px_per_cm = 42.9
@@ -123,7 +126,7 @@ class Tile(QWidget):
 
     def retext(self) -> None:
         """Draw again in the language now chosen."""
-        self._seen = ()
+        self._seen = self._look = ()
         self.update()
 
     def set_selected(self, is_selected: bool) -> None:
@@ -135,34 +138,38 @@ class Tile(QWidget):
     def refresh(self, wall: Wall, now_s: float) -> bool:
         """Take what may be shown now; True if the strip was drawn again."""
         bed = self._bed = wall.beds[self.key]
-        face = make_face(wall, bed, now_s)
-        self._now_s = now_s
-        self._hub_ms = wall.now_ms(now_s)
-        waiting = wall.waiting_at(self.key)
-        answered = wall.acknowledged_at(self.key)
-        alert = waiting[0] if waiting else None
-        self._acknowledged = answered[0] if answered else None
-        second = int(now_s)
-        if second != self._second or face != self.face or alert != self._alert:
-            self._second = second
-            self.face, self._alert = face, alert
-            self._update_around()
+        # Ages are written once a second, each tile at a moment of its own: never a whole wall at once.
+        second = int(now_s + self._phase_s)
+        look = (bed.revision, wall.alert_revision, find_freshness(wall, bed, now_s), second)
+        if look != self._look:
+            self._look = look
+            self._look_again(wall, bed, now_s)
         self._flash(now_s)
         edge_ms = bed.edge_ms(now_s)
         pixel = None if edge_ms is None else int(edge_ms / 1000 * self.strip.geometry_px.px_per_s)
-        seen = (bed.revision, pixel, face.freshness, alert and alert.id, second if face.lost_ms else 0)
-        if seen == self._seen:
+        seen = (*look[:3], pixel, second if self.face is not None and self.face.lost_ms else 0)
+        if seen == self._seen or self.face is None:
             return False
         self._seen = seen
-        self._draw_strip(bed, face, edge_ms, tuple(waiting + answered))
+        self._draw_strip(bed, self.face, edge_ms)
         return True
 
-    def _draw_strip(self, bed: Bed, face: Face, edge_ms: int | None, alerts: tuple[Alert, ...]) -> None:
+    def _look_again(self, wall: Wall, bed: Bed, now_s: float) -> None:
+        self._now_s = now_s
+        self._hub_ms = wall.now_ms(now_s)
+        self.face = make_face(wall, bed, now_s)
+        waiting, answered = wall.waiting_at(self.key), wall.acknowledged_at(self.key)
+        self._alerts = (*waiting, *answered)
+        self._alert = waiting[0] if waiting else None
+        self._acknowledged = answered[0] if answered else None
+        self._update_around()
+
+    def _draw_strip(self, bed: Bed, face: Face, edge_ms: int | None) -> None:
         if edge_ms is None:
             self.strip.show_content(None, self._hub_ms, with_mhr=False)
             return
         from_ms = edge_ms - round(self.strip.span_s * 1000)
-        content = live_content(bed, face, alerts, from_ms, edge_ms)
+        content = live_content(bed, face, self._alerts, from_ms, edge_ms)
         lines: Sequence[str] = ()
         if content.loss in (Loss.SITE_DARK, Loss.HUB_DARK):
             site = bed.view.site_name or bed.view.site

@@ -132,6 +132,7 @@ class Console(QWidget):
         is_new_second = int(now_s) != self._second
         self._second = int(now_s)
         if self.is_bed_open:
+            self.rail.settle(self.wall)
             self.bed.refresh(self.wall, now_s)
         else:
             self.tiles.refresh(self.wall, now_s)
@@ -246,8 +247,7 @@ class Console(QWidget):
         elif key == k.Key_L:
             self.switch_language()
         elif key == k.Key_A:
-            self.rail.refresh(self.wall, monotonic_s())
-            self.rail.arm()
+            self._arm()
         elif k.Key_1 <= key <= k.Key_4:
             if not self.rail.is_armed:
                 return False
@@ -257,6 +257,16 @@ class Console(QWidget):
         else:
             return False
         return True
+
+    def _arm(self) -> None:
+        """Arm the digits for the alert in sight: the chosen card, or the banner of the open bed."""
+        self.rail.settle(self.wall)
+        if self.is_bed_open:
+            waiting = self.wall.waiting_at(self.bed.key or "")
+            if waiting:
+                self.rail.arm(waiting[0].id)
+        else:
+            self.rail.arm()
 
     def _press_wall(self, key: int) -> bool:
         k = Qt.Key

@@ -269,6 +269,20 @@ def test_when_the_armed_alert_goes_the_digits_are_dead_again(console: Console):
     assert asked == []
 
 
+def test_in_an_open_bed_the_keys_answer_its_own_alert_and_no_other(console: Console):
+    asked = listen(console)
+    elsewhere = make_alert("level_5", bed="bed4")
+    tell(console, make_view(), make_view(bed="bed4"), alerts=(elsewhere,))
+    console.open_bed(KEY)
+    press(console, Qt.Key.Key_A, Qt.Key.Key_1)
+    assert [path for path, _ in asked if path.endswith("/ack")] == []
+    own = make_alert(priority=Priority.MEDIUM)
+    console.wall.push_alert(own)
+    console.tick()
+    press(console, Qt.Key.Key_A, Qt.Key.Key_2)
+    assert [path for path, _ in asked if path.endswith("/ack")] == [f"/api/v1/alerts/{own.id}/ack"]
+
+
 def test_keys_switch_theme_and_language(console: Console):
     tell(console, make_view())
     press(console, Qt.Key.Key_N, Qt.Key.Key_L)
