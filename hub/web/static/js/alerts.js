@@ -2,10 +2,10 @@
 
 import { alertText, clockText, small, span, t } from "./i18n.js";
 import { bedDisplay } from "./display.js";
-import { button, h, icon, setText } from "./dom.js";
-import { Card, reasonButtons, moreText } from "./card.js";
+import { button, h, setText } from "./dom.js";
+import { backButton, Card, moreText, reasonButtons } from "./card.js";
 import { GlyphBox } from "./glyph.js";
-import { MARK, toneOf } from "./words.js";
+import { alertTags, MARK, seenText, toneOf } from "./words.js";
 import { notePainted } from "./metrics.js";
 import { panelTitle } from "./rail.js";
 import { readAlerts } from "./api.js";
@@ -31,10 +31,9 @@ export class Alerts {
 
   build() {
     const { app } = this;
-    const back = button("back", h("span", "", icon("back", 18), h("span", "b", t("ui.list")), h("kbd", "", "Esc")), () => app.openWall(), t("ui.list"));
     this.time = h("div", "time");
     this.sound = h("div", "v");
-    const head = h("header", "head", back, h("h1", "name", t("ui.alerts"), h("span", "s", small("ui.alerts"))),
+    const head = h("header", "head", backButton(app), h("h1", "name", t("ui.alerts"), h("span", "s", small("ui.alerts"))),
       h("div", "note", `${t("ui.not_a_diagnosis")} ${small("ui.not_a_diagnosis")}`), h("div", "grow"), app.operator.element,
       h("div", "fact", h("div", "k", `${t("ui.sound")} ${small("ui.sound")}`), this.sound), this.time);
     this.open = panelTitle("ui.unacknowledged", t("ui.by_priority"));
@@ -53,14 +52,19 @@ export class Alerts {
     this.age = h("div", "age");
     this.ageLabel = h("div", "sub");
     this.holder = h("div", "holder", this.canvas);
-    this.detail = h("section", "panel detail",
-      h("div", "line", this.glyph.element, h("div", "", h("div", "", this.code, " ", this.sub), this.what), h("div", "right", this.ageLabel, this.age)), this.holder);
+    const who = h("div", "", h("div", "", this.code, " ", this.sub), this.what);
+    const line = h("div", "line", this.glyph.element, who, h("div", "right", this.ageLabel, this.age));
+    this.detail = h("section", "panel detail", line, this.holder);
     this.acts = h("section", "panel acts");
     this.log = h("section", "panel logs");
-    this.element.replaceChildren(head, h("div", "alertpage",
-      h("div", "queue", h("section", "panel cards", this.open.title, this.none, this.queue), h("section", "panel", this.held.title, this.heldRows),
-        h("section", "panel give", this.gone.title, this.goneRows)),
-      h("main", "chosen", this.detail, this.acts, this.log)));
+    const queue = h(
+      "div", "queue",
+      h("section", "panel cards", this.open.title, this.none, this.queue),
+      h("section", "panel", this.held.title, this.heldRows),
+      h("section", "panel give", this.gone.title, this.goneRows),
+    );
+    const chosen = h("main", "chosen", this.detail, this.acts, this.log);
+    this.element.replaceChildren(head, h("div", "alertpage", queue, chosen));
   }
 
   close() {
@@ -124,7 +128,7 @@ export class Alerts {
     setText(this.open.count, String(open.length));
     this.none.hidden = open.length > 0;
     this.refreshQueue(open, context);
-    this.rows(this.heldRows, store.acknowledged(), (a) => `${a.acknowledged_by} ${t(`ack.${a.ack_reason}`)} ${clockText(a.acknowledged_ms)}`);
+    this.rows(this.heldRows, store.acknowledged(), seenText);
     setText(this.held.count, String(store.acknowledged().length));
     const since = (context.hubNow ?? 0) - PAST_MS;
     this.rows(this.goneRows, this.past.filter((a) => a.state === "clear" && a.changed_ms > since), (a) => clockText(a.changed_ms));
@@ -154,7 +158,8 @@ export class Alerts {
     box.dataset.key = key;
     box.replaceChildren(...alerts.map((alert) => {
       const bed = this.app.store.bed(`${alert.site}/${alert.bed}`);
-      const row = h("div", "", h("span", "bed", bed?.code ?? alert.bed), h("span", "txt", alertText(alert)), h("span", "end", end(alert)));
+      const name = h("span", "bed", bed?.code ?? alert.bed);
+      const row = h("div", "", name, h("span", "txt", alertText(alert)), h("span", "end", end(alert)));
       row.addEventListener("click", () => this.choose(alert));
       return row;
     }));
@@ -172,7 +177,8 @@ export class Alerts {
     this.glyph.set(d.glyph);
     setText(this.code, bed.code);
     setText(this.sub, `${subLine(bed, true)}${d.isTest ? ` · ${t("ui.test_data")}` : ""}`);
-    setText(this.what, `${MARK[alert.priority]} ${alertText(alert)} · ${t("ui.onset_at", { time: clockText(alert.onset_ms, "hms") })} · ${moreText(alert)}`);
+    const onset = t("ui.onset_at", { time: clockText(alert.onset_ms, "hms") });
+    setText(this.what, `${MARK[alert.priority]} ${alertText(alert)} · ${onset} · ${moreText(alert)}`);
     setText(this.ageLabel, isOpen ? `${t("ui.unacknowledged")} ${small("ui.unacknowledged")}` : t(`state.${alert.state}`));
     setText(this.age, isOpen ? span(context.hubNow - alert.raised_ms) : "");
     this.refreshActs(alert, isOpen);
@@ -183,11 +189,11 @@ export class Alerts {
     const key = `${alert.id}|${isOpen}`;
     if (key === this.actKey) return;
     this.actKey = key;
-    const ask = h("div", "ask", h("span", "b", t("ui.ack")), h("span", "s", small("ui.ack")), h("kbd", "", "A"), h("div", "more", t("ui.ack_note")));
+    const ask = h("div", "ask", h("span", "b", t("ui.ack")), h("span", "s", small("ui.ack")), isOpen ? h("kbd", "", "A") : null);
+    ask.append(h("div", "more", t("ui.ack_note")));
     this.acts.replaceChildren(...(isOpen ? [ask, ...reasonButtons(alert, this.app.desk)] : [ask]),
       button("quiet", h("span", "", t("ui.open_moment")), () => this.openMoment(alert)),
       button("quiet", h("span", "", t("ui.open_bed"), h("kbd", "", "Enter")), () => this.openBed()));
-    if (!isOpen) for (const element of this.acts.querySelectorAll("kbd")) if (element.textContent === "A") element.remove();
   }
 
   refreshLog(alert) {
@@ -195,7 +201,7 @@ export class Alerts {
     if (key === this.logKey) return;
     this.logKey = key;
     const rows = [[alert.onset_ms, t("ui.log_onset")], [alert.raised_ms, `${t("ui.log_raised")} · ${alertText(alert)}`]];
-    if (alert.acknowledged_ms) rows.push([alert.acknowledged_ms, t("ui.seen", { by: alert.acknowledged_by, why: t(`ack.${alert.ack_reason}`), time: clockText(alert.acknowledged_ms) })]);
+    if (alert.acknowledged_ms) rows.push([alert.acknowledged_ms, seenText(alert)]);
     rows.push([alert.changed_ms, t(`state.${alert.state}`)]);
     this.log.replaceChildren(
       h("div", "title", h("span", "", t("ui.alert_log")), h("span", "s", small("ui.alert_log")), h("span", "right", alert.id)),
@@ -214,11 +220,14 @@ export class Alerts {
     if (this.strip.resize({ width, pxPerCm, tocoCm: 4, left: 40, foot: 18, mode: "full" })) {
       this.holder.style.height = this.canvas.style.height;
     }
-    const tags = this.app.linesOf(bed).map((a) => ({ ms: a.raised_ms, text: t("ui.alert_tag", { time: clockText(a.raised_ms) }), tone: toneOf(a) }));
+    const lines = this.app.linesOf(bed);
+    const state = stripState(bed, this.display);
     const isDrawn = this.strip.draw({
-      source: bed.ring, analysis: bed.analysis, analysisKey: bed.version.analysis, alerts: this.app.linesOf(bed),
+      source: bed.ring, analysis: bed.analysis, analysisKey: bed.version.analysis, alerts: lines,
       endMs: bed.siteNow(context.now), dirty: bed.dirty,
-      glass: { scale: scaleText(pxPerCm), state: stripState(bed, this.display), late: bed.ring.lateSpans, tags, note: twinNote(bed) },
+      glass: {
+        scale: scaleText(pxPerCm), state, late: bed.ring.lateSpans, tags: alertTags(lines), note: twinNote(bed),
+      },
     });
     bed.dirty = { from: Infinity, to: -Infinity };
     notePainted(bed);

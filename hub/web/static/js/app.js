@@ -102,7 +102,8 @@ export class App {
     if (at - this.drawnAt < DRAW_MS - 4) return;
     this.drawnAt = at;
     const startedAt = performance.now();
-    if (startedAt - this.wordsAt >= WORDS_MS) this.refresh();
+    const isTurn = this.link.isUp(startedAt) !== this.wasUp; // a lost or regained hub is said at once
+    if (isTurn || startedAt - this.wordsAt >= WORDS_MS) this.refresh();
     const drawn = this.view.paint(this.context());
     noteRound(startedAt, drawn);
   }
@@ -110,6 +111,7 @@ export class App {
   refresh() {
     const context = this.context();
     this.wordsAt = context.now;
+    this.wasUp = context.isUp;
     this.showLoss(context);
     this.view?.refresh(context);
     const hasHigh = context.isUp && this.store.unacknowledged().some((alert) => alert.priority === "high");

@@ -1,10 +1,10 @@
 // The row above the strip: the bed's unacknowledged alert with its reasons, or what rests there.
 // The row always keeps its height, so an alert does not push the strip away under a hand.
 
-import { alertText, clockText, small, span, t } from "./i18n.js";
+import { alertText, small, span, t } from "./i18n.js";
 import { button, h } from "./dom.js";
 import { labelled, REASONS, moreText } from "./card.js";
-import { MARK, toneOf } from "./words.js";
+import { MARK, seenText, toneOf } from "./words.js";
 
 export class Banner {
   constructor(desk) {
@@ -17,7 +17,8 @@ export class Banner {
     const alert = open[0] ?? alerts[0] ?? null;
     const isOpen = open.length > 0;
     const age = isOpen ? span(context.hubNow - alert.raised_ms) : "";
-    const key = `${alert?.id}|${alert?.state}|${age}|${alert ? alertText(alert) : ""}|${this.desk.isArmed(alert?.id)}|${open.length}`;
+    const text = alert ? alertText(alert) : "";
+    const key = [alert?.id, alert?.state, age, text, this.desk.isArmed(alert?.id), open.length].join("|");
     if (key === this.key) return;
     const rebuildButtons = `${alert?.id}|${isOpen}|${this.desk.isArmed(alert?.id)}`;
     this.key = key;
@@ -28,8 +29,7 @@ export class Banner {
       return;
     }
     if (!isOpen) {
-      const words = t("ui.seen", { by: alert.acknowledged_by, why: t(`ack.${alert.ack_reason}`), time: clockText(alert.acknowledged_ms) });
-      this.element.replaceChildren(h("span", "rest", `✓ ${words} · ${alertText(alert)}`));
+      this.element.replaceChildren(h("span", "rest", `✓ ${seenText(alert)} · ${alertText(alert)}`));
       this.built = null;
       return;
     }

@@ -13,7 +13,7 @@ import { Record } from "./record.js";
 import { readingAt, responsePanel, whyPanel } from "./why.js";
 import { Strip } from "./strip.js";
 import { scaleText, stripState, twinNote } from "./tile.js";
-import { deviceWords, toneOf } from "./words.js";
+import { alertTags, deviceWords } from "./words.js";
 
 const STEP_MS = 60000;
 const FULL_CM = 7 + 4;
@@ -175,7 +175,8 @@ export class BedView {
     const now = d.siteNow ?? 0;
     const behind = isLive ? "" : span(now - this.endMs);
     const isOffered = !isLive && performance.now() - this.touchedAt > OFFER_MS;
-    const key = [cmPerMin, this.system, JSON.stringify(this.strip.layers), age, d.state, this.endMs, behind, isOffered, this.record?.error].join();
+    const shown = [cmPerMin, this.system, JSON.stringify(this.strip.layers), this.endMs, behind, isOffered];
+    const key = [...shown, age, d.state, this.record?.error].join();
     if (key === this.toolKey) return;
     this.toolKey = key;
     const layers = this.strip.layers;
@@ -191,7 +192,7 @@ export class BedView {
     };
     this.tools.replaceChildren(
       h("span", "b big", t("ui.strip")), h("span", "s", small("ui.strip")),
-      this.toggle([[3, t("ui.cm_per_min", { n: 3 })], [1, t("ui.cm_per_min", { n: 1 })]], cmPerMin, (n) => n !== cmPerMin && this.swapScale()),
+      this.toggle([3, 1].map((n) => [n, t("ui.cm_per_min", { n })]), cmPerMin, (n) => n !== cmPerMin && this.swapScale()),
       this.toggle([["jsog", "JSOG"], ["figo", "FIGO"], ["nichd", "NICHD"]], this.system, (name) => {
         this.system = name;
         this.toolKey = this.sideKey = null;
@@ -223,7 +224,8 @@ export class BedView {
     const titleKey = !isLive ? "ui.why_then" : isCurrent && d.level !== null ? "ui.why_level" : "ui.why_none";
     const level = isLive ? d.level : (reading?.level ?? null);
     this.why.replaceChildren(...whyPanel({
-      fetus: read, reading, titleKey, shownLevel: isCurrent ? d.level : null, values: { level: level ?? "?", time: clockText(this.endMs ?? 0) },
+      fetus: read, reading, titleKey, shownLevel: isCurrent ? d.level : null,
+      values: { level: level ?? "?", time: clockText(this.endMs ?? 0) },
       onSpan: (from, to) => this.goTo(to + Math.max(60000, (this.spanMs - (to - from)) / 2)),
     }));
     this.response.replaceChildren(...responsePanel(d.level));
@@ -249,7 +251,8 @@ export class BedView {
     const end = this.endMs ?? this.display.siteNow;
     const liveEnd = this.display.siteNow;
     this.overview?.paint({
-      width: this.labour.clientWidth - 28, height: this.labour.clientHeight - 24 - 28, siteNow: liveEnd, version: bed.version.analysis,
+      width: this.labour.clientWidth - 28, height: this.labour.clientHeight - 24 - 28,
+      siteNow: liveEnd, version: bed.version.analysis,
       window: { from: end - this.spanMs, to: end, isLive: this.endMs === null }, live: { from: liveEnd - this.spanMs, to: liveEnd },
     });
     return drawn;
@@ -260,15 +263,16 @@ export class BedView {
     const end = this.endMs ?? bed.siteNow(context.now);
     if (end === null) return 0;
     const isLive = this.endMs === null;
-    const inRing = isLive || (bed.ring.startMs !== null && end - this.spanMs > Math.max(bed.ring.startMs, (bed.ring.first ?? 0) * 250));
+    const inRing = isLive || end - this.spanMs > bed.ring.keptFromMs;
     const source = inRing ? bed.ring : this.record;
     const analysis = inRing ? bed.analysis : (this.record.analysisAt(end) ?? bed.analysis);
     const alerts = this.app.linesOf(bed);
     const isDrawn = this.strip.draw({
-      source, analysis, analysisKey: `${bed.version.analysis}|${inRing ? "" : this.record.version}`, alerts, endMs: end, dirty: inRing ? { ...bed.dirty } : null,
+      source, analysis, analysisKey: `${bed.version.analysis}|${inRing ? "" : this.record.version}`, alerts,
+      endMs: end, dirty: inRing ? { ...bed.dirty } : null,
       glass: {
         state: isLive ? stripState(bed, d) : null, late: source.lateSpans, note: twinNote(bed),
-        tags: alerts.map((a) => ({ ms: a.raised_ms, text: t("ui.alert_tag", { time: clockText(a.raised_ms) }), tone: toneOf(a) })),
+        tags: alertTags(alerts),
       },
     });
     if (isLive) {

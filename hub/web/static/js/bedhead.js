@@ -1,7 +1,8 @@
 // Head of the opened bed: glyph, code, level in words with its window, numbers, clock.
 
+import { backButton } from "./card.js";
 import { bedWords } from "./words.js";
-import { button, h, icon, setClass, setText } from "./dom.js";
+import { h, setClass, setText } from "./dom.js";
 import { clockText, small, t } from "./i18n.js";
 import { figoText, nichdText, readingAt, readingSpan } from "./why.js";
 import { GlyphBox } from "./glyph.js";
@@ -9,7 +10,6 @@ import { subLine } from "./tile.js";
 
 export class BedHead {
   constructor(app) {
-    const back = button("back", h("span", "", icon("back", 18), h("span", "b", t("ui.list")), h("kbd", "", "Esc")), () => app.openWall(), t("ui.list"));
     this.glyph = new GlyphBox(48);
     this.code = h("span", "code");
     this.test = h("span", "tag test", t("ui.test_data"));
@@ -19,7 +19,7 @@ export class BedHead {
     this.numbers = h("div", "numbers");
     this.time = h("div", "time");
     this.element = h(
-      "header", "head bedhead", back, this.glyph.element,
+      "header", "head bedhead", backButton(app), this.glyph.element,
       h("div", "", h("div", "", this.code, this.test), this.sub),
       h("div", "reading", this.title, this.note), h("div", "grow"), app.operator.element, this.numbers, this.time,
     );
@@ -42,7 +42,8 @@ export class BedHead {
       ? ` · FIGO ${figoText(reading.figo)}${t("ui.compare_only")}`
       : system === "nichd" ? ` · NICHD ${nichdText(reading.nichd)}${t("ui.compare_only")}` : "";
     setText(this.title, `${words.title} ${words.since}${compare}`);
-    const window = reading && d.state === "live" ? ` · ${readingSpan(d.fetus, reading)} · ${t("ui.version", { version: d.fetus.algorithm })}` : "";
+    const version = d.fetus ? t("ui.version", { version: d.fetus.algorithm }) : "";
+    const window = reading && d.state === "live" ? ` · ${readingSpan(d.fetus, reading)} · ${version}` : "";
     setText(this.note, `${t("ui.reading_aid")} · ${t("ui.jsog_provisional")}${window}  ${small("ui.reading_aid")}`);
     this.refreshNumbers(d);
     setText(this.time, clockText(context.hubNow ?? Date.now(), "hms"));

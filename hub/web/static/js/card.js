@@ -1,7 +1,7 @@
 // An alert nobody has acknowledged, with the button that ends it: 確認, then one of four reasons.
 
 import { alertText, small, span, t } from "./i18n.js";
-import { button, h, setClass, setText } from "./dom.js";
+import { button, h, icon, setClass, setText } from "./dom.js";
 import { MARK, toneOf } from "./words.js";
 
 export const REASONS = ["watching", "at_bedside", "artefact", "treated"];
@@ -11,6 +11,12 @@ export function labelled(key, cap = null) {
   const out = h("span", "", h("span", "b", t(key)), h("span", "s", small(key)));
   if (cap) out.append(h("kbd", "", cap));
   return out;
+}
+
+/** The way back to the wall, at the left of the head of the other views. */
+export function backButton(app) {
+  const label = h("span", "", icon("back", 18), h("span", "b", t("ui.list")), h("kbd", "", "Esc"));
+  return button("back", label, () => app.openWall(), t("ui.list"));
 }
 
 export class Card {

@@ -3,7 +3,7 @@
 
 export const MARK_MS = 3000; // older than this: marked
 export const DROP_MS = 10000; // from here on: the number goes
-export const LINK_MS = 2500; // a hub sends an update each second; this leaves time to draw within 3 s
+export const LINK_MS = 2400; // a hub sends an update each second; this leaves time to draw within 3 s
 export const FROZEN_MS = 2500; // the console itself did not turn for this long
 
 /** "live" to 3 s, "marked" to 10 s, then "stale"; an unknown age is stale. */

@@ -3,12 +3,15 @@
 import { h, svg } from "./dom.js";
 import { t } from "./i18n.js";
 
+const TRIANGLE = "M29 4.6 Q32 0 35 4.6 L62 54 Q64.5 60 58 60 L6 60 Q-.5 60 2 54 Z";
+const DIAMOND = "M29 3 Q32 .5 35 3 L61 29 Q63.5 32 61 35 L35 61 Q32 63.5 29 61 L3 35 Q.5 32 3 29 Z";
+const OCTAGON = "M20.5 3.5 H43.5 L60.5 20.5 V43.5 L43.5 60.5 H20.5 L3.5 43.5 V20.5 Z";
 const SHAPES = {
   1: { tag: "circle", at: { cx: 32, cy: 32, r: 29.5 }, stroke: "--l1", width: 4, size: 42, y: 47 },
   2: { tag: "rect", at: { x: 3, y: 3, width: 58, height: 58, rx: 9 }, stroke: "--l2", width: 5, size: 42, y: 47 },
-  3: { tag: "path", at: { d: "M29 4.6 Q32 0 35 4.6 L62 54 Q64.500 60 58 60 L6 60 Q-.5 60 2 54 Z" }, fill: "--l3", stroke: "--l3-edge", width: 2, ink: "--l3-ink", size: 38, y: 55 },
-  4: { tag: "path", at: { d: "M29 3 Q32 .5 35 3 L61 29 Q63.500 32 61 35 L35 61 Q32 63.500 29 61 L3 35 Q.5 32 3 29 Z" }, fill: "--l4", stroke: "--l4-edge", width: 2, ink: "--l4-ink", size: 41, y: 46.5 },
-  5: { tag: "path", at: { d: "M20.500 3.500 H43.500 L60.500 20.500 V43.500 L43.500 60.500 H20.500 L3.500 43.500 V20.500 Z" }, fill: "--l5", stroke: "--l5", width: 3, ink: "--l5-ink", size: 46, y: 48.500 },
+  3: { tag: "path", at: { d: TRIANGLE }, fill: "--l3", stroke: "--l3-edge", width: 2, ink: "--l3-ink", size: 38, y: 55 },
+  4: { tag: "path", at: { d: DIAMOND }, fill: "--l4", stroke: "--l4-edge", width: 2, ink: "--l4-ink", size: 41, y: 46.5 },
+  5: { tag: "path", at: { d: OCTAGON }, fill: "--l5", stroke: "--l5", width: 3, ink: "--l5-ink", size: 46, y: 48.5 },
 };
 
 function numeral(text, size, y, ink) {

@@ -66,9 +66,10 @@ export class Header {
       button("quiet", cap("ui.other_language", "L"), onLanguage, t("ui.other_language")),
     );
     this.onPage = onPage;
+    const note = h("div", "note", t("ui.not_a_diagnosis"), h("span", "en", ` ${small("ui.not_a_diagnosis")}`));
     this.element = h(
       "header", "head",
-      h("div", "", h("h1", "name", t("ui.title")), h("div", "note", t("ui.not_a_diagnosis"), h("span", "en", ` ${small("ui.not_a_diagnosis")}`))),
+      h("div", "", h("h1", "name", t("ui.title")), note),
       operator.element,
       h("div", "census", ...cells),
       this.pages,
@@ -88,14 +89,17 @@ export class Header {
       const key = d.glyph.kind === "level" ? d.glyph.level : d.glyph.kind === "dark" ? "dark" : "indeterminate";
       counts.set(key, counts.get(key) + 1);
       if (d.state === "live") ages.push(d.ageMs);
-      sites.set(bed.site, { name: bed.siteName, isUp: (sites.get(bed.site)?.isUp ?? false) || (d.state !== "dark" && d.state !== "hub") });
+      const isUp = d.state !== "dark" && d.state !== "hub";
+      sites.set(bed.site, { name: bed.siteName, isUp: isUp || (sites.get(bed.site)?.isUp ?? false) });
     }
     for (const [level, cell] of this.census) setText(cell, String(counts.get(level)));
     const down = [...sites.values()].filter((site) => !site.isUp);
-    const names = down.length ? ` · ${t("ui.sites_down", { names: down.length > 2 ? down.length : down.map((s) => s.name).join(" ") })}` : "";
-    setText(this.sites.value, `${sites.size - down.length} / ${sites.size}${names}`);
+    const names = down.length > 2 ? down.length : down.map((site) => site.name).join(" ");
+    const cut = down.length ? ` · ${t("ui.sites_down", { names })}` : "";
+    setText(this.sites.value, `${sites.size - down.length} / ${sites.size}${cut}`);
     const second = (ms) => (Math.round(ms / 100) / 10).toFixed(1);
-    setText(this.delay.value, ages.length ? t("ui.delay_range", { low: second(Math.min(...ages)), high: second(Math.max(...ages)) }) : "–");
+    const range = () => t("ui.delay_range", { low: second(Math.min(...ages)), high: second(Math.max(...ages)) });
+    setText(this.delay.value, ages.length ? range() : "–");
     this.scale.box.hidden = layout?.size !== "m" || pxPerCm === null;
     if (!this.scale.box.hidden) setText(this.scale.value, scaleText(pxPerCm));
     setText(this.sound.value, t(sounder.mayPlay ? "ui.sound_high_only" : "ui.sound_off"));

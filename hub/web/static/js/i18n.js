@@ -55,6 +55,9 @@ export function worded(code, values, name = current) {
     if (typeof out[slot] === "string" && hasWord(slot, out[slot])) out[slot] = word(out[slot], name);
   }
   if (typeof out.why === "string" && hasText(`silent.${out.why}`)) out.why = t(`silent.${out.why}`, {}, name);
+  // A rate below its limit must not read as equal to it: rounded away from the limit.
+  if (out.value_bpm < out.limit_bpm) out.value_bpm = Math.floor(out.value_bpm);
+  if (out.value_bpm > out.limit_bpm) out.value_bpm = Math.ceil(out.value_bpm);
   if (typeof out.duration_s === "number") out.duration_min = out.duration_s / 60;
   if (typeof out.class === "string") out.class = t(`class.${code}.${out.class}`, {}, name);
   if (out.ongoing !== undefined) out.ongoing = t(out.ongoing === "yes" ? "ui.ongoing" : "ui.ended", {}, name);
@@ -75,7 +78,8 @@ export const alertShort = (alert, name = current) =>
 export function span(ms) {
   const s = Math.max(0, Math.floor(ms / 1000));
   const two = (n) => String(n).padStart(2, "0");
-  return s < 3600 ? `${Math.floor(s / 60)}:${two(s % 60)}` : `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
+  const minutes = Math.floor(s / 60);
+  return s < 3600 ? `${minutes}:${two(s % 60)}` : `${Math.floor(s / 3600)}:${two(minutes % 60)}:${two(s % 60)}`;
 }
 
 const stamps = {};

@@ -123,8 +123,10 @@ export class Overview {
     ctx.strokeStyle = isDashed ? p.t3 : p.accent;
     ctx.lineWidth = (isDashed ? 1.2 : 2.5) * dpr;
     if (isDashed) ctx.setLineDash([3 * dpr, 3 * dpr]);
-    const x = xOf(span.from);
-    ctx.strokeRect(Math.max(1.5 * dpr, x), 1.5 * dpr, Math.min(xOf(span.to), xOf(this.toMs) - 1.5 * dpr) - Math.max(1.5 * dpr, x), ht - 3 * dpr);
+    const edge = 1.5 * dpr;
+    const left = Math.max(edge, xOf(span.from));
+    const right = Math.min(xOf(span.to), xOf(this.toMs) - edge);
+    ctx.strokeRect(left, edge, right - left, ht - 2 * edge);
     ctx.restore();
   }
 }

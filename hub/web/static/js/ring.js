@@ -23,6 +23,11 @@ export class Ring {
     return this.head === null ? null : (this.head - RING_TICKS) * GRID_MS;
   }
 
+  /** From here on the ring holds everything it was given. */
+  get keptFromMs() {
+    return this.head === null ? Infinity : Math.max(this.startMs, this.first * GRID_MS);
+  }
+
   has(channel) {
     return channel in this.values;
   }

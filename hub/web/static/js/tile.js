@@ -1,9 +1,9 @@
 // One bed of the wall.  Built once; afterwards only what changed is written.
 
-import { alertShort, ageText, clockText, span, t } from "./i18n.js";
+import { alertShort, ageText, span, t } from "./i18n.js";
 import { bars, h, icon, setClass, setText } from "./dom.js";
 import { bedDisplay, trendOf } from "./display.js";
-import { bedWords, toneOf, MARK } from "./words.js";
+import { bedWords, MARK, seenText, toneOf } from "./words.js";
 import { GlyphBox } from "./glyph.js";
 import { OFFSETS } from "./traces.js";
 import { paintRibbon, worstSpans } from "./ribbon.js";
@@ -27,9 +27,10 @@ export class Tile {
     this.ribbon = h("canvas");
     this.foot = h("div", "foot");
     this.paper = h("div", "paper", this.canvas);
+    const id = h("div", "id", h("div", "code", this.prefix, this.code, this.test), this.sub);
     this.element = h(
       "div", "tile",
-      h("div", "top", this.glyph.element, h("div", "id", h("div", "code", this.prefix, this.code, this.test), this.sub), this.state),
+      h("div", "top", this.glyph.element, id, this.state),
       h("div", "mid", this.paper, this.nums),
       h("div", "rib", this.ribbon),
       this.foot,
@@ -114,13 +115,14 @@ export class Tile {
       key = `open|${chip}|${age}|${words.brief}`;
       build = () => {
         const more = this.layout.size === "l" && d.level === null ? ` ${words.brief}` : "";
-        return [h("div", `chip ${toneOf(alert)}`, chip), h("div", "timer", t("ui.unacknowledged_for", { age }), h("span", "", more))];
+        const timer = h("div", "timer", t("ui.unacknowledged_for", { age }), h("span", "", more));
+        return [h("div", `chip ${toneOf(alert)}`, chip), timer];
       };
     } else {
       const seen = alerts[0];
       const trend = d.level === null ? null : trendOf(worstSpans(this.bed.analysis), d.level);
       const under = this.layout.size === "l" ? words.under : (words.tight ?? (words.brief || words.under));
-      const note = seen ? t("ui.seen", { by: seen.acknowledged_by, why: t(`ack.${seen.ack_reason}`), time: clockText(seen.acknowledged_ms) }) : "";
+      const note = seen ? seenText(seen) : "";
       key = `rest|${words.since}|${trend}|${under}|${note}`;
       build = () => [
         h("div", "since", words.since, trend ? icon(trend, this.layout.size === "l" ? 20 : 15) : null),
@@ -167,8 +169,9 @@ export class Tile {
     if (key === this.keys.foot) return;
     this.keys.foot = key;
     const large = this.layout.size === "l";
+    const ago = isOld && d.state !== "hub" && d.ageMs !== null ? t("ui.ago", { age }) : age;
     this.foot.replaceChildren(
-      h("span", isOld ? "bad" : "", large ? icon("link", 16) : null, isOld && d.state !== "hub" && d.ageMs !== null ? t("ui.ago", { age }) : age),
+      h("span", isOld ? "bad" : "", large ? icon("link", 16) : null, ago),
       h("span", share !== null && share < 80 ? "bad" : "", bars(d.share), large ? (share === null ? "–" : `${share}%`) : null),
       h("span", "push", late),
       h("span", "bad", skew),
@@ -213,7 +216,8 @@ export class Tile {
     if (this.keys.empty === key) return false;
     this.keys.empty = key;
     this.strip.draw({
-      source: EMPTY, analysis: null, analysisKey: "", endMs: 0, glass: { clock: false, state: { kind: "dark", sinceMs: -1e9, lines: [t("ui.no_data")] } },
+      source: EMPTY, analysis: null, analysisKey: "", endMs: 0,
+      glass: { clock: false, state: { kind: "dark", sinceMs: -1e9, lines: [t("ui.no_data")] } },
     });
     return true;
   }
@@ -234,8 +238,9 @@ export function scaleText(pxPerCm) {
 }
 
 export function twinNote(bed) {
-  const extra = ["fhr2", "fhr3"].filter((channel) => bed.ring.has(channel));
-  return extra.map((channel) => `${"BC"[channel === "fhr2" ? 0 : 1]} ${OFFSETS[channel === "fhr2" ? 1 : 2] > 0 ? "+20" : "−20"}`).join(" ");
+  const shown = [2, 3].filter((fetus) => bed.ring.has(`fhr${fetus}`));
+  const signed = (bpm) => (bpm > 0 ? `+${bpm}` : `−${-bpm}`);
+  return shown.map((fetus) => `${"ABC"[fetus - 1]} ${signed(OFFSETS[fetus - 1])}`).join(" ");
 }
 
 /** The hatch over a strip and the words in it. */

@@ -31,7 +31,8 @@ export function readingSpan(fetus, reading) {
 
 /** `onSpan(fromMs, toMs)` jumps to a finding. */
 export function whyPanel({ fetus, reading, titleKey, values, onSpan, shownLevel = null }) {
-  const title = h("div", "title", h("span", "", t(titleKey, values)), h("span", "s", small(titleKey, values)), h("span", "right", h("kbd", "", "W")));
+  const cap = h("span", "right", h("kbd", "", "W"));
+  const title = h("div", "title", h("span", "", t(titleKey, values)), h("span", "s", small(titleKey, values)), cap);
   if (!reading) return [title, h("div", "more", t("ui.no_reading"))];
   const { findings, verdict } = ordered(reading.reasons);
   const rows = findings.map((reason) => {
@@ -61,10 +62,11 @@ export const nichdText = (value, name) => (value === null ? t("ui.no_value", {},
 export function responsePanel(level) {
   const title = h("div", "title", h("span", "", t("ui.response")), h("span", "s", small("ui.response")));
   if (level === null) return [title, h("div", "more", t("ui.response_none"))];
+  const category = (who, letter) => h("div", "", h("span", "b", letter), ` ${t(`response.${who}.${letter}`)}`);
   const rows = Object.entries(RESPONSE).map(([who, table]) =>
     h(
       "div", "resp", h("span", "who", t(`ui.${who}`)),
-      h("div", "", ...[...table[level]].map((category) => h("div", "", h("span", "b", category), ` ${t(`response.${who}.${category}`)}`))),
+      h("div", "", ...[...table[level]].map((letter) => category(who, letter))),
     ),
   );
   return [title, ...rows, h("div", "en", `${t("ui.bedside_decides")} ${small("ui.bedside_decides")}`)];

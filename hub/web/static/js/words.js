@@ -10,6 +10,14 @@ export function toneOf(alert) {
   return alert.path === "technical" || alert.priority === "low" ? "tech" : "medium";
 }
 
+/** Who saw an alert, why it may rest, and when. */
+export const seenText = (alert) =>
+  t("ui.seen", { by: alert.acknowledged_by, why: t(`ack.${alert.ack_reason}`), time: clockText(alert.acknowledged_ms) });
+
+/** Tags in the toco lane at the moments of alerts. */
+export const alertTags = (alerts) =>
+  alerts.map((a) => ({ ms: a.raised_ms, text: t("ui.alert_tag", { time: clockText(a.raised_ms) }), tone: toneOf(a) }));
+
 /** Minutes at a level, or m:ss of a loss. */
 function sinceText(ms) {
   const minutes = Math.max(0, Math.floor(ms / 60000));
@@ -22,11 +30,12 @@ function lastWords(d) {
 
 /** {since, under, tight, brief, title} for the upper right corner of a tile and the head of the bed view. */
 export function bedWords(bed, d, context) {
-  if (d.state === "hub") return { since: span(context.silentMs), under: lastWords(d), brief: lastWords(d), title: t("ui.state_hub") };
-  if (d.state === "dark") return { since: span(d.ageMs ?? 0), under: lastWords(d), brief: lastWords(d), title: t("ui.state_dark", { site: bed.siteName }) };
+  const last = { under: lastWords(d), brief: lastWords(d) };
+  if (d.state === "hub") return { ...last, since: span(context.silentMs), title: t("ui.state_hub") };
+  if (d.state === "dark") return { ...last, since: span(d.ageMs ?? 0), title: t("ui.state_dark", { site: bed.siteName }) };
   if (d.state === "never") return { since: "–", under: t("ui.no_data"), brief: "", title: t("ui.no_data") };
   if (d.state === "stale" || d.state === "marked") {
-    return { since: span(d.ageMs), under: lastWords(d), brief: lastWords(d), title: t("ui.state_stale") };
+    return { ...last, since: span(d.ageMs), title: t("ui.state_stale") };
   }
   const { fetus } = d;
   if (!fetus) return { since: "–", under: t("ui.no_level_yet"), brief: "", title: t("ui.glyph_indeterminate") };
@@ -34,8 +43,8 @@ export function bedWords(bed, d, context) {
   if (d.level === null) {
     const why = bed.view.vitals.is_coincident ? "maternal_rate" : fetus.rolling?.indeterminate;
     const reason = why ? t(`indeterminate.${why}.short`) : t("ui.glyph_indeterminate");
-    const last = d.last ? ` · ${lastWords(d)}` : "";
-    return { since, under: reason + last, brief: reason, title: `${t("ui.glyph_indeterminate")} ${reason}` };
+    const before = d.last ? ` · ${last.brief}` : "";
+    return { since, under: reason + before, brief: reason, title: `${t("ui.glyph_indeterminate")} ${reason}` };
   }
   const notes = [t(`level.${d.level}`)];
   if (bed.analysis.fetuses.length > 1) {
