@@ -55,6 +55,7 @@ FAMILIES = {
     "state.{}": AlertState,
     "device.{}": DeviceState,
     "site.{}": SiteState,
+    "silent.{}": ("no_data", "site_offline", "device_disconnected", "device_stale"),
     "event.{}": EventKind,
     "column.{}": COLUMNS,
     "alert.{}": RULES,
