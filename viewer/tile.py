@@ -83,7 +83,7 @@ def strip_cm(width: int, height: int) -> float:
     lanes_cm = FHR_CM + (TOCO_CM if size.has_toco else 0.0)
     room = height - 2 * size.pad_y - size.head - size.ribbon - size.hours - size.foot - 7
     room -= 13 if size.is_large else 0
-    minutes = 10.0 if size.is_large else 8.8
+    minutes = 10.0 if size.is_large else 8.8 if size.has_toco else 7.3
     return max(1.0, min(room / lanes_cm, (width - 2 * size.pad_x - size.numbers - 4) / (3 * minutes)))
 
 

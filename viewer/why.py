@@ -77,7 +77,7 @@ def _row(texts: Texts, theme: Theme, fetus: FetusAnalysis, reading: Classificati
     )
     evidence = f'<span style="color:{theme.t3};font-size:11px">[{reason.evidence}]</span>'
     return (
-        f'<tr><td width="48" valign="top"><a {link}>{escape(time)}</a></td>'
+        f'<tr><td width="60" valign="top" style="white-space:nowrap"><a {link}>{escape(time)}</a></td>'
         f"<td>{escape(reason_words(texts, reason))} {evidence}</td></tr>"
     )
 
