@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from device_sim.records import read_record, read_shipped
+from device_sim.records import read_shipped
 from device_sim.replay import Replay
 from device_sim.scenarios import SCENARIOS, scenario_source
 from device_sim.signals import SignalSource
 from hub.errors import RecordError, SettingsError, WireError
+from hub.records import read_record
 from hub.wire import TopicKind, parse_topic, topic
 
 

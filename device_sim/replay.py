@@ -4,9 +4,9 @@ from typing import Final
 
 import numpy as np
 
-from device_sim.records import Record
 from device_sim.signals import Signals
 from hub.model import FS_HZ, FloatArray
+from hub.records import Record
 
 SEAM_S: Final = 5.0
 """Length of the gap between two rounds: long enough to be seen as one, too short to matter."""
