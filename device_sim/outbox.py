@@ -57,8 +57,10 @@ class Outbox:
         """Drop what the hub has stored, call due what it misses; give the number dropped."""
         if ack.epoch != self.epoch:
             return 0
-        # `missing` ends below the highest stored seq, so one beyond its end is stored.
-        highest = max((last + 1 for _, last in ack.missing), default=ack.contiguous)
+        highest = ack.highest
+        if highest is None:
+            # `missing` ends below the highest stored seq, so one beyond its end is stored.
+            highest = max((last + 1 for _, last in ack.missing), default=ack.contiguous)
         firsts = [first for first, _ in ack.missing]
         stored = []
         for seq, entry in self._entries.items():

@@ -37,6 +37,7 @@ def bounded_ack(ack: Ack) -> Ack:
         epoch=ack.epoch,
         contiguous=ack.contiguous,
         missing=(*named, (ack.missing[MAX_MISSING - 1][0], LAST_SEQ)),
+        highest=ack.highest,
     )
 
 

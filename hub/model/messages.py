@@ -68,12 +68,15 @@ class Ack:
     """`ctg/v1/{site}/{bed}/ack`: what of one epoch is committed in the database.
 
     Every seq up to and including `contiguous` is stored (-1: none); above it all
-    up to the highest stored seq are stored except the inclusive ranges in `missing`.
+    up to `highest`, the highest stored seq, are stored except the inclusive ranges in
+    `missing`.  Ranges may cover stored frames as well: those are sent again in vain.
     """
 
     epoch: int
     contiguous: int
     missing: tuple[tuple[int, int], ...] = ()
+    highest: int | None = None
+    """None in an ack that a hub before this field sent: then nothing above the last range is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,8 @@ _STAGED_TYPES: Final = ["int4", "text", "text", "int8", "int8", "int8", "int8", 
 _SHARE: Final[LiteralString] = "SELECT pg_advisory_xact_lock_shared(%s)"
 _ACK: Final = sql.SQL("""
     CASE WHEN received @> 0::bigint THEN (SELECT upper(r) - 1 FROM unnest(received) AS r LIMIT 1) ELSE -1 END,
-    int8multirange(int8range(0, upper(received))) - received
+    int8multirange(int8range(0, upper(received))) - received,
+    upper(received) - 1
 """)
 _STORE: Final = sql.SQL("""
 WITH known AS MATERIALIZED (
@@ -113,8 +114,8 @@ async def append(connection: Connection, rows: Sequence[FrameRow]) -> Acks:
     await connection.execute(_SHARE, [APPEND_LOCK])
     cursor = await connection.execute(_STORE, {"max_fragments": MAX_FRAGMENTS})
     acks = Acks()
-    for site, bed, epoch, contiguous, missing, stored in await cursor.fetchall():
-        ack = _ack(epoch, contiguous, missing)
+    for site, bed, epoch, contiguous, missing, highest, stored in await cursor.fetchall():
+        ack = _ack(epoch, contiguous, missing, highest)
         if (site, bed) in acks:
             acks.older.append((site, bed, ack))
         else:
@@ -145,13 +146,13 @@ async def _stage(connection: Connection, rows: Sequence[FrameRow]) -> None:
             )
 
 
-def _ack(epoch: int, contiguous: int, missing: Multirange[int]) -> Ack:
+def _ack(epoch: int, contiguous: int, missing: Multirange[int], highest: int) -> Ack:
     ranges = [(gap.lower or 0, (gap.upper or 0) - 1) for gap in missing]
     if len(ranges) > MAX_MISSING:
         # Asking for more than is missing is harmless; saying that a missing frame is stored would lose it.
         newest = ranges[-MAX_MISSING + 1 :]
         ranges = [(ranges[0][0], ranges[-MAX_MISSING][1]), *newest]
-    return Ack(epoch=epoch, contiguous=contiguous, missing=tuple(ranges))
+    return Ack(epoch=epoch, contiguous=contiguous, missing=tuple(ranges), highest=highest)
 
 
 async def _sort_out_repeats(connection: Connection, rows: Sequence[FrameRow], acks: Acks) -> None:
@@ -250,6 +251,6 @@ async def read_newest_acks(connection: Connection) -> dict[tuple[str, str], Ack]
     """Acknowledgement of each bed's newest epoch: the one that last sent live, else the latest in time."""
     cursor = await connection.execute(_NEWEST_ACKS)
     return {
-        (site, bed): _ack(epoch, contiguous, missing)
-        for site, bed, epoch, contiguous, missing in await cursor.fetchall()
+        (site, bed): _ack(epoch, contiguous, missing, highest)
+        for site, bed, epoch, contiguous, missing, highest in await cursor.fetchall()
     }

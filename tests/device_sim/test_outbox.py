@@ -61,6 +61,14 @@ def test_what_the_hub_has_stored_is_dropped() -> None:
     assert len(outbox) == 3 + 8
 
 
+def test_what_lies_above_the_last_gap_is_dropped_up_to_the_highest_stored() -> None:
+    outbox = outbox_of(20)
+    outbox.acknowledge(Ack(epoch=EPOCH, contiguous=4, missing=((5, 6), (10, 10)), highest=17), 20.0)
+    assert len(outbox) == 3 + 2
+    outbox.acknowledge(Ack(epoch=EPOCH, contiguous=4, missing=((5, 4294967295),), highest=19), 26.0)
+    assert len(outbox) == 3 + 2
+
+
 def test_what_the_hub_misses_is_due_at_once_unless_under_way() -> None:
     outbox = outbox_of(10)
     ack = Ack(epoch=EPOCH, contiguous=1, missing=((2, 3),))
@@ -105,4 +113,5 @@ def truthful_ack(stored: set[int]) -> Ack:
     while contiguous + 1 in stored:
         contiguous += 1
     holes = [s for s in range(contiguous + 1, max(stored, default=-1)) if s not in stored]
-    return Ack(epoch=EPOCH, contiguous=contiguous, missing=tuple((s, s) for s in holes))
+    highest = max(stored, default=-1)
+    return Ack(epoch=EPOCH, contiguous=contiguous, missing=tuple((s, s) for s in holes), highest=highest)

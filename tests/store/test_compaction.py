@@ -92,7 +92,7 @@ async def test_frames_after_packing_still_land_and_are_packed_later(store: Store
     await store.append_frames(rows[:200] + rows[260:])
     assert await _pack(store, rows) == 540
     acks = await store.append_frames(late)
-    assert acks[BED] == Ack(epoch=7, contiguous=599)
+    assert acks[BED] == Ack(epoch=7, contiguous=599, highest=599)
     expected = rows[:200] + late + rows[260:]
     assert payloads(await store.read_frames(*BED, 0, FOREVER_MS)) == payloads(expected)
     assert await store.compact(T0_MS + 5 * HOUR_MS) == 60
@@ -108,10 +108,14 @@ async def test_watermarks_do_not_change_with_packing(postgres_dsn: str, traffic:
     await _pack(store, rows)
     await store.close()
     store = await Store.open(postgres_dsn)
-    assert await store.read_acks() == dict(acks) == {BED: Ack(epoch=7, contiguous=299, missing=((300, 309),))}
+    assert (
+        await store.read_acks()
+        == dict(acks)
+        == {BED: Ack(epoch=7, contiguous=299, missing=((300, 309),), highest=899)}
+    )
     again = await store.append_frames(rows)
     assert (again.stored, again.repeated, again.conflicting) == (10, 890, 0)
-    assert again[BED] == Ack(epoch=7, contiguous=899)
+    assert again[BED] == Ack(epoch=7, contiguous=899, highest=899)
     await store.close()
 
 

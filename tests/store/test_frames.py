@@ -25,7 +25,7 @@ async def _content(store: Store) -> str:
 async def test_frames_come_back_exactly(store: Store, traffic: Traffic) -> None:
     rows = traffic(120)
     acks = await store.append_frames(rows)
-    assert acks == {BED: Ack(epoch=7, contiguous=119)}
+    assert acks == {BED: Ack(epoch=7, contiguous=119, highest=119)}
     assert await store.read_frames(*BED, 0, FOREVER_MS) == rows
 
 
@@ -35,7 +35,7 @@ async def test_a_frame_sent_again_is_stored_once(store: Store, traffic: Traffic)
     again = [replace(row, lane=Lane.FILL, payload=with_backfill_flag(row.payload)) for row in rows]
     acks = await store.append_frames(again)
     assert (acks.stored, acks.repeated, acks.conflicting) == (0, 50, 0)
-    assert acks[BED] == Ack(epoch=7, contiguous=49)
+    assert acks[BED] == Ack(epoch=7, contiguous=49, highest=49)
     assert await store.read_frames(*BED, 0, FOREVER_MS) == rows
 
 
@@ -62,23 +62,23 @@ async def test_order_and_repeats_do_not_change_what_is_stored(
         sent = sent[count:]
         if random.random() < 0.5:
             await store.compact(end_ms + int(random.integers(0, 3_600_000)))
-    assert acks[BED] == Ack(epoch=7, contiguous=1499)
+    assert acks[BED] == Ack(epoch=7, contiguous=1499, highest=1499)
     assert await _content(store) == hashlib.sha256(b"".join(payloads(rows))).hexdigest()
 
 
 async def test_missing_frames_are_named_until_they_come(store: Store, traffic: Traffic) -> None:
     rows = traffic(20)
     acks = await store.append_frames([*rows[0:5], *rows[8:10], *rows[15:]])
-    assert acks[BED] == Ack(epoch=7, contiguous=4, missing=((5, 7), (10, 14)))
+    assert acks[BED] == Ack(epoch=7, contiguous=4, missing=((5, 7), (10, 14)), highest=19)
     acks = await store.append_frames(rows[5:8])
-    assert acks[BED] == Ack(epoch=7, contiguous=9, missing=((10, 14),))
+    assert acks[BED] == Ack(epoch=7, contiguous=9, missing=((10, 14),), highest=19)
     acks = await store.append_frames(rows[10:15])
-    assert acks[BED] == Ack(epoch=7, contiguous=19)
+    assert acks[BED] == Ack(epoch=7, contiguous=19, highest=19)
 
 
 async def test_nothing_stored_from_the_start_is_minus_one(store: Store, traffic: Traffic) -> None:
     acks = await store.append_frames(traffic(3, first=5))
-    assert acks[BED] == Ack(epoch=7, contiguous=-1, missing=((0, 4),))
+    assert acks[BED] == Ack(epoch=7, contiguous=-1, missing=((0, 4),), highest=7)
 
 
 async def test_acks_of_older_epochs_are_given_beside_the_live_one(store: Store, traffic: Traffic) -> None:
@@ -87,17 +87,17 @@ async def test_acks_of_older_epochs_are_given_beside_the_live_one(store: Store, 
     await store.append_frames(old[:4])
     late = [replace(row, lane=Lane.FILL, arrived_ms=row.arrived_ms + 600_000) for row in old[4:]]
     acks = await store.append_frames([*late, *live])
-    assert acks[BED] == Ack(epoch=3, contiguous=4)
-    assert acks.older == [(*BED, Ack(epoch=900, contiguous=9))]
-    assert await store.read_acks() == {BED: Ack(epoch=3, contiguous=4)}
+    assert acks[BED] == Ack(epoch=3, contiguous=4, highest=4)
+    assert acks.older == [(*BED, Ack(epoch=900, contiguous=9, highest=9))]
+    assert await store.read_acks() == {BED: Ack(epoch=3, contiguous=4, highest=4)}
 
 
 async def test_beds_do_not_touch_each_other(store: Store, traffic: Traffic) -> None:
     here, there = traffic(5), traffic(5, site="h013", first=2)
     acks = await store.append_frames([*here, *there])
     assert acks == {
-        BED: Ack(epoch=7, contiguous=4),
-        ("h013", "bed1"): Ack(epoch=7, contiguous=-1, missing=((0, 1),)),
+        BED: Ack(epoch=7, contiguous=4, highest=4),
+        ("h013", "bed1"): Ack(epoch=7, contiguous=-1, missing=((0, 1),), highest=6),
     }
     assert await store.read_frames(*BED, 0, FOREVER_MS) == here
 
@@ -150,10 +150,10 @@ async def test_an_epoch_in_shreds_takes_only_what_mends_it(
     await store.append_frames(rows[0:10:4])
     acks = await store.append_frames([rows[1], rows[15]])
     assert (acks.stored, acks.refused) == (1, 1)
-    assert acks[BED] == Ack(epoch=7, contiguous=1, missing=((2, 3), (5, 7)))
+    assert acks[BED] == Ack(epoch=7, contiguous=1, missing=((2, 3), (5, 7)), highest=8)
     await store.append_frames([*rows[2:4], rows[5], rows[7]])
     acks = await store.append_frames([rows[6]])
-    assert acks[BED] == Ack(epoch=7, contiguous=8)
+    assert acks[BED] == Ack(epoch=7, contiguous=8, highest=8)
     assert (await store.append_frames([rows[15]])).stored == 1
 
 
@@ -186,7 +186,7 @@ async def test_acks_survive_a_restart(postgres_dsn: str, traffic: Traffic) -> No
         await store.append_frames(rows)
         await store.close()
     store = await Store.open(postgres_dsn)
-    assert await store.read_acks() == {BED: Ack(epoch=7, contiguous=9, missing=((10, 11),))}
+    assert await store.read_acks() == {BED: Ack(epoch=7, contiguous=9, missing=((10, 11),), highest=21)}
     await store.close()
 
 
