@@ -82,6 +82,8 @@ class Bed:
     """Own time at which the newest live frame is known to have reached the hub, at the latest."""
     revision: int = 0
     """Grows with whatever changes the strip."""
+    view_revision: int = 0
+    """Grows with every view from the hub."""
     is_namesake: bool = False
     """Another site has a bed of the same name, so the site belongs to it."""
     head_at_join: int | None = None
@@ -153,6 +155,7 @@ class Wall:
         for key, events in message.events.items():
             if key in self.beds:
                 _merge_events(self.beds[key].events, events)
+                self.beds[key].revision += 1
 
     def push_waves(self, entries: Iterable[WaveEntry], t_ms: int, now_s: float) -> None:
         """Take in one wave batch."""
@@ -257,7 +260,8 @@ class Wall:
                 bed.follow_edge(vitals.head_ms, bed.fresh_s)
         if view.analysis is not None:
             bed.analysis = view.analysis
-        bed.revision += 1
+            bed.revision += 1
+        bed.view_revision += 1
 
     def _mark_namesakes(self) -> None:
         names = Counter(bed.label for bed in self.beds.values())

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-from zlib import crc32
 
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
@@ -43,6 +42,10 @@ from viewer.words import (
 
 FLASH_HZ: Final = {Priority.HIGH: 2.0, Priority.MEDIUM: 0.6}
 """Border flash of an unacknowledged alert, half the time on (clinical-rules.md 8.1)."""
+_LOOK_S: Final = 1.05
+"""Longest time between two looks at a bed of which nothing new has come: its age grows all the same."""
+_BORDER: Final = 9
+"""What flashes lies within this many pixels of the edge."""
 LARGE: Final = (480, 320)
 _NO_TOCO_BELOW: Final = 220
 RIBBON_HOURS: Final = (4, 8, 12)
@@ -108,7 +111,6 @@ class Tile(QWidget):
         self._seen: tuple[object, ...] = ()
         self._look: tuple[object, ...] = ()
         self._alerts: tuple[Alert, ...] = ()
-        self._phase_s = crc32(key.encode()) % 1000 / 1000
         self.is_selected = False
         self._is_flash_on = True
         self.px_per_cm = 42.9
@@ -138,16 +140,15 @@ class Tile(QWidget):
     def refresh(self, wall: Wall, now_s: float) -> bool:
         """Take what may be shown now; True if the strip was drawn again."""
         bed = self._bed = wall.beds[self.key]
-        # Ages are written once a second, each tile at a moment of its own: never a whole wall at once.
-        second = int(now_s + self._phase_s)
-        look = (bed.revision, wall.alert_revision, find_freshness(wall, bed, now_s), second)
-        if look != self._look:
+        look = (bed.view_revision, wall.alert_revision, find_freshness(wall, bed, now_s))
+        if look != self._look or now_s - self._now_s > _LOOK_S:
             self._look = look
             self._look_again(wall, bed, now_s)
         self._flash(now_s)
         edge_ms = bed.edge_ms(now_s)
         pixel = None if edge_ms is None else int(edge_ms / 1000 * self.strip.geometry_px.px_per_s)
-        seen = (*look[:3], pixel, second if self.face is not None and self.face.lost_ms else 0)
+        lost_s = int(now_s) if self.face is not None and self.face.lost_ms else 0
+        seen = (bed.revision, *look[1:], pixel, lost_s)
         if seen == self._seen or self.face is None:
             return False
         self._seen = seen
@@ -181,8 +182,12 @@ class Tile(QWidget):
         is_on = hertz is None or (now_s * hertz) % 1.0 < 0.5
         if is_on != self._is_flash_on:
             self._is_flash_on = is_on
-            border = QRegion(self.rect()).subtracted(QRegion(self.rect().adjusted(9, 9, -9, -9)))
+            border = QRegion(self.rect()).subtracted(QRegion(self._inside))
             self.update(border)
+
+    @property
+    def _inside(self) -> QRect:
+        return self.rect().adjusted(_BORDER, _BORDER, -_BORDER, -_BORDER)
 
     def _update_around(self) -> None:
         """Ask for everything but the strip to be painted again."""
@@ -217,7 +222,8 @@ class Tile(QWidget):
         p.setRenderHint(QPainter.RenderHint.Antialiasing)
         p.fillRect(self.rect(), color(self._theme.bg))
         self._paint_border(p)
-        if self._bed is not None and self.face is not None:
+        is_more_than_border = event.region().intersects(self._inside)
+        if is_more_than_border and self._bed is not None and self.face is not None:
             self._paint_head(p, self._bed, self.face)
             self._paint_numbers(p, self.face)
             self._paint_ribbon(p, self._bed, self.face)
