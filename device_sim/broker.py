@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -69,7 +69,7 @@ def parse_broker(url: str) -> Broker:
 async def hold_connection(
     broker: Broker,
     identifier: str,
-    serve: Callable[[aiomqtt.Client], Awaitable[None]],
+    serve: Callable[[aiomqtt.Client], Coroutine[None, None, None]],
     *,
     will: aiomqtt.Will | None = None,
 ) -> None:
@@ -99,7 +99,9 @@ async def hold_connection(
                 _log.info("%s: connected to broker %s", identifier, broker.address)
                 raise_if_cancelled()
                 is_down, backoff_s = False, _FIRST_BACKOFF_S
-                await serve(client)
+                # A task of its own: a TaskGroup in `serve` leaves its task marked as cancelled when a
+                # member fails (Python 3.11), and the mark must mean here that we were told to end.
+                await asyncio.create_task(serve(client), name=f"{identifier} serve")
         except* aiomqtt.MqttError as group:
             if not is_down:
                 _log.warning(
