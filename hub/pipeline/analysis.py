@@ -85,5 +85,5 @@ def _analyse(window: BedWindow, fetus: int, *, is_hidden: npt.NDArray[np.bool_] 
         iup=samples[_COLUMN[Channel.IUP]],
         fs=FS_HZ,
         gestational_weeks=window.gestational_weeks,
-        segment_offset_s=(-window.origin_ms // 1000) % SEGMENT_S,
+        segment_offset_s=-window.origin_ms % (SEGMENT_S * 1000) / 1000,
     )
