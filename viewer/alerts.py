@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 from hub.model import AckReason, Alert
 from viewer.face import Glyph, make_face
 from viewer.glyphs import draw_glyph
+from viewer.panels import panel_of, title_label
 from viewer.state import LevelChange, Wall, recent_changes
 from viewer.texts import Texts, clock, elapsed
 from viewer.theme import Theme, color, font
@@ -128,7 +129,7 @@ class Rail(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(10)
-        self._waiting_title = QLabel()
+        self._waiting_title = title_label()
         self._waiting = QVBoxLayout()
         self._waiting.setSpacing(8)
         inner = QWidget()
@@ -141,21 +142,21 @@ class Rail(QWidget):
         area.viewport().setObjectName("plain")
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        column.addWidget(_panel(self._waiting_title, area), 3)
+        column.addWidget(panel_of(self._waiting_title, area), 3)
         self._answered = _Rows(theme)
         self._answered.opened.connect(self.opened)
-        self._answered_title = QLabel()
-        column.addWidget(_panel(self._answered_title, self._answered), 0)
+        self._answered_title = title_label()
+        column.addWidget(panel_of(self._answered_title, self._answered), 0)
         self._changes = _Rows(theme)
         self._changes.opened.connect(self.opened)
-        self._changes_title = QLabel()
-        column.addWidget(_panel(self._changes_title, self._changes), 2)
+        self._changes_title = title_label()
+        column.addWidget(panel_of(self._changes_title, self._changes), 2)
         self.name = QLineEdit(operator)
         self.name.setMaxLength(32)
-        self._name_title = QLabel()
+        self._name_title = title_label()
         self.note = _label("", "small")
         self.note.setWordWrap(True)
-        column.addWidget(_panel(self._name_title, self.name, self.note), 0)
+        column.addWidget(panel_of(self._name_title, self.name, self.note), 0)
         self.set_theme(theme)
 
     def set_theme(self, theme: Theme) -> None:
@@ -350,17 +351,3 @@ def _label(words: str, name: str) -> QLabel:
     label.setObjectName(name)
     label.setTextFormat(Qt.TextFormat.PlainText)
     return label
-
-
-def _panel(title: QLabel, *widgets: QWidget) -> QFrame:
-    panel = QFrame()
-    panel.setObjectName("panel")
-    title.setObjectName("title")
-    title.setTextFormat(Qt.TextFormat.RichText)
-    box = QVBoxLayout(panel)
-    box.setContentsMargins(12, 10, 12, 10)
-    box.setSpacing(8)
-    box.addWidget(title)
-    for widget in widgets:
-        box.addWidget(widget, 1)
-    return panel

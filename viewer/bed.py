@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QTextBrowser, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from hub.errors import WireError
 from hub.model import GRID_MS, Alert
@@ -14,6 +14,7 @@ from viewer.face import Face, make_face
 from viewer.link import Answer
 from viewer.neighbours import Neighbours
 from viewer.overview import Overview
+from viewer.panels import StripTools, panel_of, text_browser, title_label
 from viewer.records import PastStrip, Record, decode_overview, decode_strip, strip_path
 from viewer.state import Bed, Key, Wall, worst_level
 from viewer.strip import HATCH_S, Loss, live_content
@@ -93,13 +94,13 @@ class BedView(QWidget):
         middle.setContentsMargins(0, 10, 0, 10)
         middle.setSpacing(10)
         middle.addWidget(self.banner)
-        self._tools = _Tools()
+        self._tools = StripTools()
         self._tools.speed.clicked.connect(self.switch_speed)
         self._tools.live.clicked.connect(lambda: self.go_live())
-        self._strip_panel = _panel(self._tools, self.strip)
+        self._strip_panel = panel_of(self._tools, self.strip)
         middle.addWidget(self._strip_panel, 5)
-        self._record_title = _title()
-        record = _panel(self._record_title, self.overview)
+        self._record_title = title_label()
+        record = panel_of(self._record_title, self.overview)
         record.setMaximumHeight(220)
         middle.addWidget(record, 2)
         middle.addStretch(0)
@@ -107,19 +108,19 @@ class BedView(QWidget):
         side = QVBoxLayout()
         side.setContentsMargins(0, 10, 10, 10)
         side.setSpacing(10)
-        self._live_title = _title()
-        self._live_panel = _panel(self._live_title, self.live_strip)
+        self._live_title = title_label()
+        self._live_panel = panel_of(self._live_title, self.live_strip)
         self._live_panel.setFixedHeight(190)
         side.addWidget(self._live_panel)
-        self._why_title, self._why_text = _title(), _browser()
+        self._why_title, self._why_text = title_label(), text_browser()
         self._why_text.anchorClicked.connect(self._follow)
-        side.addWidget(_panel(self._why_title, self._why_text), 3)
-        self._response_title, self._response_text = _title(), _browser()
-        response = _panel(self._response_title, self._response_text)
+        side.addWidget(panel_of(self._why_title, self._why_text), 3)
+        self._response_title, self._response_text = title_label(), text_browser()
+        response = panel_of(self._response_title, self._response_text)
         response.setFixedHeight(170)
         side.addWidget(response)
-        self._signal_title, self._signal_text = _title(), _browser()
-        signal = _panel(self._signal_title, self._signal_text)
+        self._signal_title, self._signal_text = title_label(), text_browser()
+        signal = panel_of(self._signal_title, self._signal_text)
         signal.setFixedHeight(170)
         side.addWidget(signal)
         holder = QWidget()
@@ -392,52 +393,3 @@ class BedView(QWidget):
         if html != self._signal_text.property("shown"):
             self._signal_text.setProperty("shown", html)
             self._signal_text.setHtml(html)
-
-
-class _Tools(QWidget):
-    """Line above the strip: speed, scale, where one is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        self.title, self.scale, self.chip = QLabel(), QLabel(), QLabel()
-        self.title.setObjectName("title")
-        self.scale.setObjectName("body")
-        self.chip.setObjectName("strong")
-        self.speed, self.live = QPushButton(), QPushButton()
-        self.live.setObjectName("main")
-        for button in (self.speed, self.live):
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        for widget in (self.title, self.speed):
-            row.addWidget(widget)
-        row.addStretch(1)
-        for widget in (self.scale, self.chip, self.live):
-            row.addWidget(widget)
-        self.setFixedHeight(46)
-
-
-def _title() -> QLabel:
-    label = QLabel()
-    label.setObjectName("title")
-    label.setTextFormat(Qt.TextFormat.RichText)
-    return label
-
-
-def _browser() -> QTextBrowser:
-    browser = QTextBrowser()
-    browser.setOpenLinks(False)
-    browser.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    return browser
-
-
-def _panel(*widgets: QWidget) -> QFrame:
-    panel = QFrame()
-    panel.setObjectName("panel")
-    box = QVBoxLayout(panel)
-    box.setContentsMargins(12, 8, 12, 8)
-    box.setSpacing(6)
-    for widget in widgets[:-1]:
-        box.addWidget(widget)
-    box.addWidget(widgets[-1], 1)
-    return panel

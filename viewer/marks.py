@@ -3,9 +3,11 @@
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 
+from hub.model import Alert
 from viewer.face import Look, Number
 from viewer.texts import Texts
 from viewer.theme import Theme, color, font
+from viewer.words import alert_tone
 
 
 def draw_number(
@@ -79,3 +81,13 @@ def text_right(
         words,
     )
     return right - width
+
+
+def alert_colors(theme: Theme, alert: Alert) -> tuple[QColor, QColor]:
+    """Fill and ink of an alert: red for high, cyan for low and technical, else yellow."""
+    tone = alert_tone(alert)
+    if tone == "high":
+        return color(theme.high), color(theme.high_ink)
+    if tone == "medium":
+        return color(theme.medium), color(theme.medium_ink)
+    return color(theme.low), color(theme.low_ink)

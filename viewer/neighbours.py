@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QWidget
 from hub.model import Alert
 from viewer.face import Face, Freshness, Look, make_face
 from viewer.glyphs import draw_glyph
-from viewer.paper import alert_colors
+from viewer.marks import alert_colors
 from viewer.state import Key, Wall
 from viewer.texts import Texts, elapsed
 from viewer.theme import Theme, color, font

@@ -10,13 +10,12 @@ from PySide6.QtGui import QPainter, QResizeEvent
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QVBoxLayout, QWidget
 
 from hub.model import Channel, FloatArray
-from viewer.paper import FHR_CM, Layout, paint_marks, paint_paper
+from viewer.annotations import paint_marks
+from viewer.paper import FHR_CM, TOCO_CM, Layout, paint_paper
 from viewer.strip import FHR_AXIS, LIFT_BPM, TOCO_AXIS, TWIN_OFFSET_BPM, StripContent, pen_points
 from viewer.texts import Texts
 from viewer.theme import Theme, color
 
-TOCO_CM: Final = 4.0
-"""0-100 units at 25 units/cm."""
 _CLOCK_TILE: Final = 13
 _CLOCK_FULL: Final = 22
 _GAP_TILE: Final = 4

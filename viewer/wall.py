@@ -7,10 +7,11 @@ from PySide6.QtCore import QRect, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
+from viewer.anatomy import anatomy, strip_cm
 from viewer.state import Key, Wall
 from viewer.texts import Texts
 from viewer.theme import Theme
-from viewer.tile import Tile, anatomy, strip_cm
+from viewer.tile import Tile
 
 GAP: Final = 10
 LEAST: Final = (340, 180)
