@@ -145,6 +145,29 @@ NST_WINDOW_S: Final = Limit(1200.0, "s", "V2", "JSOG/JAOG guideline, obstetrics"
 NST_EXTENDED_WINDOW_S: Final = Limit(2400.0, "s", "V2", "JSOG/JAOG guideline, obstetrics")
 """Not reactive in the first window: go on to this length before calling it non-reactive."""
 
+# -------------------------------------------------------------------- STV
+
+_SONICAID: Final = "Huntleigh Sonicaid Team manuals"
+STV_EPOCH_S: Final = Limit(3.75, "s", "V2", _SONICAID)
+STV_MAX_LOST_FRACTION: Final = Limit(0.5, "of the epochs of a minute", "K", "general knowledge of the method")
+STV_MIN_RECORD_S: Final = Limit(3600.0, "s", "V2", _SONICAID)
+"""A shorter record gives a value that must not be read yet."""
+STV_HIGH_RANGE_MS: Final = Limit(32.0, "ms", "V1", _SONICAID)
+STV_LOW_RANGE_MS: Final = Limit(30.0, "ms", "V1", _SONICAID)
+STV_EPISODE_MIN: Final = Limit(5.0, "of 6 minutes in a row", "V1", _SONICAID)
+STV_COARSEST_STEP_BPM: Final = Limit(0.25, "bpm", "E", OWN)
+STV_LOWEST_FS_HZ: Final = Limit(4.0, "Hz", "E", OWN)
+STV_REFERENCES_MS: Final[tuple[tuple[Range, Limit], ...]] = tuple(
+    (weeks, Limit(bound_ms, "ms", "K", "TRUFFLE; ISUOG 2020, early growth restriction"))
+    for weeks, bound_ms in (
+        (Range(gte=26, lt=29), 2.6),
+        (Range(gte=29, lt=32), 3.0),
+        (Range(gte=32, lt=34), 3.5),
+        (Range(gte=34), 4.5),
+    )
+)
+"""Shown as lines to compare with in early growth restriction; nothing is concluded from them."""
+
 # ------------------------------------------------------------ contractions
 
 TACHYSYSTOLE_MORE_THAN: Final = Limit(5.0, "contractions/10 min", "V2", "JSOG/JAOG guideline; NICHD 2008")
