@@ -103,6 +103,16 @@ def test_green_is_drawn_only_while_level_1_is_known(console: Console):
     assert drawn() == 0
 
 
+@pytest.mark.parametrize("level", [2, 3, 4, 5])
+def test_a_stale_level_loses_its_colour(console: Console, level: int):
+    glyph = QRect(0, 0, 62, 62)
+    fill = DAY.level_fill[level - 1]
+    tell(console, make_view(analysis=make_analysis(level)))
+    assert count(pixels(console.tiles.tiles[KEY], glyph), fill) > 50
+    tell(console, make_view(analysis=make_analysis(level), age_ms=4_000))
+    assert count(pixels(console.tiles.tiles[KEY], glyph), fill) == 0
+
+
 def test_a_number_older_than_ten_seconds_is_not_drawn(console: Console):
     tell(console, make_view(fhr=88.0))
     tile = console.tiles.tiles[KEY]
