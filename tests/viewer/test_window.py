@@ -105,7 +105,7 @@ def test_green_is_drawn_only_while_level_1_is_known(console: Console):
 
 @pytest.mark.parametrize("level", [2, 3, 4, 5])
 def test_a_stale_level_loses_its_colour(console: Console, level: int):
-    glyph = QRect(0, 0, 62, 62)
+    glyph = QRect(6, 6, 54, 54)  # within the border of the selected tile
     fill = DAY.level_fill[level - 1]
     tell(console, make_view(analysis=make_analysis(level)))
     assert count(pixels(console.tiles.tiles[KEY], glyph), fill) > 50
