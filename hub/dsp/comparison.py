@@ -65,6 +65,8 @@ def classify_figo(findings: Findings) -> str | None:
     """
     if findings.baseline_bpm is None:
         return None
+    if _is_told(findings):
+        return _figo(findings)
     answers = {_figo(_assume(findings, pct)) for pct in (0.0, 100.0)}
     return answers.pop() if len(answers) == 1 else None
 
@@ -94,8 +96,16 @@ def classify_nichd(findings: Findings) -> str | None:
     """
     if findings.baseline_bpm is None:
         return None
+    if _is_told(findings):
+        return _nichd(findings)
     answers = {_nichd(_assume(findings, pct)) for pct in (0.0, 100.0)}
     return answers.pop() if len(answers) == 1 else None
+
+
+def _is_told(findings: Findings) -> bool:
+    return not any(
+        entry.pct_contractions is None or entry.pct_last_20_min is None for entry in findings.decelerations
+    )
 
 
 def _assume(findings: Findings, pct: float) -> Findings:

@@ -123,7 +123,11 @@ class WindowFeatures:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BedFindings:
-    """All that was found in the signal of one fetus; arrays have shape (n_samples,) at 4 Hz."""
+    """All that was found in the signal of one fetus; arrays have shape (n_samples,) at 4 Hz.
+
+    Events count in s from a time origin, which the arrays may begin `first` samples
+    behind: the events of an hour are remembered longer than its samples.
+    """
 
     fhr: FloatArray
     """Cleaned: NaN marks loss and samples judged false."""
@@ -139,6 +143,7 @@ class BedFindings:
     are_contractions_known: BoolArray
     gestational_weeks: float | None
     modifiers: frozenset[str]
+    first: int = 0
 
 
 def compute_window_features(
@@ -160,7 +165,7 @@ def compute_window_features(
         Variability in beats/min of the 1-minute pieces up to `stop`, the last one
         ending there; NaN where not assessable.
     start, stop : int
-        First sample of the window, and the one behind its last.
+        First sample of the window, and the one behind its last, from the time origin.
     previous_baseline_bpm : float or None
         Baseline of the newest earlier window that had one.
     is_rolling : bool
@@ -184,24 +189,27 @@ def compute_window_features(
     .. [1] Clinical rules sections 1.1, 1.2 and 6.
     """
     start_s, end_s = start / FS_HZ, stop / FS_HZ
-    fhr = found.fhr[start:stop]
+    span = slice(start - found.first, stop - found.first)
+    fhr = found.fhr[span]
     valid = np.isfinite(fhr)
     in_window = pieces[max(pieces.size - (stop - start) // _PIECE, 0) :]
-    readable, candidates = _readable_parts(found, in_window, start, stop)
+    accelerations = tuple(a for a in found.accelerations if a.onset_s < end_s and a.end_s > start_s)
+    decelerations = tuple(d for d in found.decelerations if d.onset_s < end_s and d.end_s > start_s)
+    is_event = _mark_within((*accelerations, *decelerations), start, stop)
+    readable, candidates = _readable_parts(fhr, valid & ~is_event, in_window)
     readable_s = float(readable.sum() / FS_HZ)
     is_several = bool(
         candidates.size and candidates.max() - candidates.min() >= rules.BASELINE_SEVERAL_BPM.value
     )
     is_readable = readable_s >= rules.BASELINE_MIN_READABLE_S.value
     contractions = tuple(c for c in found.contractions if start_s <= c.peak_s < end_s)
-    is_known = (
-        bool(found.are_contractions_known[start:stop].mean() >= KNOWN_FRACTION) if stop > start else False
-    )
-    decelerations = tuple(d for d in found.decelerations if d.onset_s < end_s and d.end_s > start_s)
+    is_known = stop > start and _share(found.are_contractions_known[span]) >= KNOWN_FRACTION
     amplitude, duration_min = _summarise_variability(pieces, len(in_window))
     wave = _sinusoidal_in(found.sinusoidal, start_s, end_s)
-    false = found.false_probability[start:stop] >= FALSE_AT
-    doubling = found.is_doubling_halving[start:stop]
+    false = found.false_probability[span] >= FALSE_AT
+    doubling = found.is_doubling_halving[span]
+    longest_gap_s = _longest_gap_s(valid)
+    is_fall_hidden = longest_gap_s > rules.LONG_GAP_S.value and _is_fall_hidden(found, span.start, span.stop)
     return WindowFeatures(
         start_s=start_s,
         end_s=end_s,
@@ -214,21 +222,21 @@ def compute_window_features(
         variability_bpm=amplitude,
         variability_piece_count=int(np.isfinite(in_window).sum()),
         variability_duration_min=duration_min,
-        deceleration_variability_low_min=max((_low_inside(found.fhr, d) for d in decelerations), default=0.0),
+        deceleration_variability_low_min=max((_low_inside(found, d) for d in decelerations), default=0.0),
         sinusoidal_min=0.0 if wave is None else (min(wave.end_s, end_s) - wave.start_s) / 60,
         sinusoidal_amplitude_bpm=None if wave is None else wave.amplitude_bpm,
-        accelerations=tuple(a for a in found.accelerations if a.onset_s < end_s and a.end_s > start_s),
+        accelerations=accelerations,
         decelerations=decelerations,
         recurrences=_count_recurrences(found, end_s, is_known=is_known),
         are_contractions_known=is_known,
         contractions=contractions,
         contractions_per_10min=_per_10min(len(contractions), end_s - start_s) if is_known else None,
         contractions_per_10min_mean=_mean_per_10min(found.contractions, end_s) if is_known else None,
-        valid_fraction=float(valid.mean()) if valid.size else 0.0,
-        longest_gap_s=_longest_gap_s(valid),
-        is_fall_hidden=_is_fall_hidden(found, start, stop),
-        false_signal_fraction=float(false.mean()) if false.size else 0.0,
-        is_maternal_rate=_stands_or_covers(found.is_coincident[start:stop], false & ~doubling),
+        valid_fraction=_share(valid),
+        longest_gap_s=longest_gap_s,
+        is_fall_hidden=is_fall_hidden,
+        false_signal_fraction=_share(false),
+        is_maternal_rate=_stands_or_covers(found.is_coincident[span], false & ~doubling),
         is_doubling_halving=_stands_or_covers(doubling, doubling),
         is_coincidence_checked=found.is_coincidence_checked,
         gestational_weeks=found.gestational_weeks,
@@ -244,23 +252,33 @@ def mark_events(events: Sequence[Acceleration] | Sequence[Deceleration], n_sampl
     return marked
 
 
+def _mark_within(events: Sequence[Acceleration | Deceleration], start: int, stop: int) -> BoolArray:
+    marked = np.zeros(stop - start, dtype=bool)
+    for event in events:
+        marked[max(round(event.onset_s * FS_HZ) - start, 0) : max(round(event.end_s * FS_HZ) - start, 0)] = (
+            True
+        )
+    return marked
+
+
+def _share(mask: BoolArray) -> float:
+    return np.count_nonzero(mask) / mask.size if mask.size else 0.0
+
+
 def _readable_parts(
-    found: BedFindings, in_window: FloatArray, start: int, stop: int
+    fhr: FloatArray, outside: BoolArray, in_window: FloatArray
 ) -> tuple[BoolArray, FloatArray]:
     """Find the samples that may enter the baseline, and the means of 2-minute stretches outside events."""
-    n = found.fhr.size
-    is_event = mark_events(found.accelerations, n) | mark_events(found.decelerations, n)
-    outside = np.isfinite(found.fhr[start:stop]) & ~is_event[start:stop]
-    marked = np.zeros(stop - start, dtype=bool)
+    marked = np.zeros(fhr.size, dtype=bool)
     if in_window.size:
         is_marked = in_window >= rules.BASELINE_EXCLUDED_VARIABILITY_BPM.value
         marked[-in_window.size * _PIECE :] = np.repeat(is_marked, _PIECE)
     readable = outside & ~marked
-    if readable.sum() / FS_HZ < rules.BASELINE_MIN_READABLE_S.value:
+    if np.count_nonzero(readable) / FS_HZ < rules.BASELINE_MIN_READABLE_S.value:
         readable = outside
-    n_minutes = (stop - start) // _PIECE
-    cut = (stop - start) - n_minutes * _PIECE
-    rate = np.where(outside, found.fhr[start:stop], 0.0)[cut:].reshape(n_minutes, _PIECE).sum(axis=-1)
+    n_minutes = fhr.size // _PIECE
+    cut = fhr.size - n_minutes * _PIECE
+    rate = np.where(outside, fhr, 0.0)[cut:].reshape(n_minutes, _PIECE).sum(axis=-1)
     count = outside[cut:].reshape(n_minutes, _PIECE).sum(axis=-1)
     pair_count = count[1:] + count[:-1]
     is_enough = (np.minimum(count[1:], count[:-1]) >= _PIECE / 3) & (pair_count > 0)
@@ -272,13 +290,19 @@ def _summarise_variability(pieces: FloatArray, n_window: int) -> tuple[float | N
     amplitude = _median_amplitude(pieces[pieces.size - n_window :])
     if amplitude is None:
         return None, 0.0
-    minutes = n_window
-    for end in range(pieces.size - 1, n_window - 1, -1):
-        earlier = _median_amplitude(pieces[end - n_window : end])
-        if earlier is None or _range_of(earlier) != _range_of(amplitude):
-            break
-        minutes += 1
-    return amplitude, float(minutes)
+    if pieces.size <= n_window:
+        return amplitude, float(n_window)
+    # Every earlier window of the same length at once; NaN sorts to the end.
+    earlier = np.sort(np.lib.stride_tricks.sliding_window_view(pieces[:-1], n_window), axis=-1)
+    seen = np.isfinite(earlier).sum(axis=-1)
+    at = np.arange(seen.size)
+    middle = (seen // 2).clip(max=n_window - 1)
+    medians = (earlier[at, middle] + earlier[at, (seen - 1) // 2]) / 2
+    amplitudes = np.floor(medians + 0.5)
+    ranges = (amplitudes >= RANGE_BOUNDS_BPM[0]).astype(int) + (amplitudes > RANGE_BOUNDS_BPM[1])
+    is_other = (seen < MIN_PIECES) | (ranges != _range_of(amplitude))
+    stays = int(np.argmax(is_other[::-1])) if is_other.any() else seen.size
+    return amplitude, float(n_window + stays)
 
 
 def _median_amplitude(pieces: FloatArray) -> float | None:
@@ -294,9 +318,12 @@ def _range_of(amplitude_bpm: float) -> int:
     return int(amplitude_bpm >= RANGE_BOUNDS_BPM[0]) + int(amplitude_bpm > RANGE_BOUNDS_BPM[1])
 
 
-def _low_inside(fhr: FloatArray, event: Deceleration) -> float:
+def _low_inside(found: BedFindings, event: Deceleration) -> float:
     """Longest run of minutes inside a deceleration with an amplitude below 5 bpm, its slope taken out."""
-    inside = fhr[round(event.onset_s * FS_HZ) : round(event.end_s * FS_HZ)]
+    if event.end_s - event.onset_s < 120.0:
+        return 0.0
+    onset = max(round(event.onset_s * FS_HZ) - found.first, 0)
+    inside = found.fhr[onset : round(event.end_s * FS_HZ) - found.first]
     n = inside.size // _PIECE
     if n < 2:
         return 0.0
@@ -391,4 +418,4 @@ def _is_fall_hidden(found: BedFindings, start: int, stop: int) -> bool:
 
 
 def _stands_or_covers(standing: BoolArray, covering: BoolArray) -> bool:
-    return bool(standing.size and (standing[-1] or covering.mean() >= COVERING_FRACTION))
+    return bool(standing.size and (standing[-1] or _share(covering) >= COVERING_FRACTION))
