@@ -6,7 +6,8 @@ moves.  A reweighted smoother then draws a smooth line near it, with samples tha
 away from the line, that is in events, losing their weight.
 """
 
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import numpy as np
 from scipy.linalg import solveh_banded
@@ -46,8 +47,39 @@ PATH_WEIGHT: Final = 3e-3
 EVENT_PATH_WEIGHT: Final = 0.06
 """Hold the line on the path: a little everywhere, more inside events, whose samples have no say."""
 
+FIXED_WEIGHT: Final = 1e4
+"""Hold a continued line on the two blocks that it continues."""
+
 _BLOCK: Final = round(BLOCK_S * FS_HZ)
 _BLOCKS_PER_STEP: Final = round(STEP_S / BLOCK_S)
+_TIME_REACH: Final = 3 * (TIME_BOX // 2)
+_BLUR_STEPS: Final = 60
+
+
+class BaselinePast(NamedTuple):
+    """What the baseline so far leaves to its continuation, rows first."""
+
+    cost: FloatArray
+    """Of the best path into each bin of the last step, shape (n_beds, n_bins)."""
+    path: FloatArray
+    """Path of the last 10 min, shape (n_beds, n_steps)."""
+    edge: FloatArray
+    """The last two blocks of the smooth line, shape (n_beds, 2); NaN: none."""
+
+
+class BaselineCourse(NamedTuple):
+    """A stretch of the baseline, and what its continuation will ask for."""
+
+    baseline: FloatArray
+    """Shape (n_beds, n_samples)."""
+    line: FloatArray
+    """The same by block of 2 s."""
+    path: FloatArray
+    """Rate that is held most of the time, by step of 10 s."""
+    is_bridged: BoolArray
+    """By step: the path is in an event here."""
+    cost: FloatArray
+    """Of the best path into each bin, shape (n_beds, n_steps, n_bins)."""
 
 
 def estimate_baseline(fhr: FloatArray) -> FloatArray:
@@ -90,16 +122,42 @@ def estimate_baseline(fhr: FloatArray) -> FloatArray:
     """
     if fhr.shape[-1] == 0:
         return np.empty(fhr.shape)
+    return continue_baseline(fhr).baseline
+
+
+def continue_baseline(
+    fhr: FloatArray, past: BaselinePast | None = None, *, context: int = 0
+) -> BaselineCourse:
+    """Estimate the baseline of a stretch that continues an earlier one; see `estimate_baseline`.
+
+    The first `context` samples of `fhr`, a multiple of 10 s and 6.5 min for an exact
+    answer, only tell the surroundings; everything returned begins behind them.
+    """
     rate, support = _average_blocks(fhr)
-    path = _find_path(rate, support)
-    bridged = _bridge_events(path)
+    skipped = context // (_BLOCK * _BLOCKS_PER_STEP)
+    cost: FloatArray = -np.log(_estimate_density(rate, support, skipped=skipped))
+    path = _find_path(cost, None if past is None else past.cost)
+    before = path[:, :0] if past is None else past.path
+    bridged = _bridge_events(np.concatenate((before, path), axis=1))[:, before.shape[-1] :]
+    rate, support = (x[:, skipped * _BLOCKS_PER_STEP :] for x in (rate, support))
     is_event = np.repeat(bridged != path, _BLOCKS_PER_STEP, axis=-1)[:, : rate.shape[-1]]
     coarse = np.repeat(bridged, _BLOCKS_PER_STEP, axis=-1)[:, : rate.shape[-1]]
     is_event |= np.abs(rate - coarse) > PATH_REACH_BPM
     hold = np.where(is_event & (support > 0), EVENT_PATH_WEIGHT, PATH_WEIGHT)
-    line = _draw_smooth(rate, np.where(is_event, 0.0, support), coarse, hold)
-    line[~support.any(axis=-1)] = np.nan
-    return _to_samples(line, fhr.shape[-1])
+    has_signal = support.any(axis=-1)
+    support = np.where(is_event, 0.0, support)
+    edge = coarse[:, :0] if past is None else past.edge
+    if past is not None:
+        is_fixed = np.isfinite(edge)
+        edge = np.where(is_fixed, edge, coarse[:, :1])
+        rate, coarse = (np.concatenate((edge, x), axis=1) for x in (rate, coarse))
+        support = np.concatenate((np.zeros(edge.shape), support), axis=1)
+        hold = np.concatenate((np.where(is_fixed, FIXED_WEIGHT, PATH_WEIGHT), hold), axis=1)
+    line = _draw_smooth(rate, support, coarse, hold)
+    line[~has_signal] = np.nan
+    width = edge.shape[-1]
+    samples = _to_samples(line, fhr.shape[-1] - context + width * _BLOCK)[:, width * _BLOCK :]
+    return BaselineCourse(samples, line[:, width:], path, bridged != path, cost)
 
 
 def _average_blocks(fhr: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -115,22 +173,28 @@ def _average_blocks(fhr: FloatArray) -> tuple[FloatArray, FloatArray]:
     return total / np.maximum(count, 1), count / _BLOCK
 
 
-def _find_path(rate: FloatArray, support: FloatArray) -> FloatArray:
-    cost: FloatArray = -np.log(_estimate_density(rate, support))
+def _find_path(cost: FloatArray, before: FloatArray | None) -> FloatArray:
+    """Find the best path; `cost` of each step alone becomes, in place, that of the best way there."""
     n_beds, n_steps, n_bins = cost.shape
     climb: FloatArray = COST_PER_BPM * BIN_BPM * np.arange(n_bins, dtype=np.float64)
-    for t in range(1, n_steps):
-        cost[:, t] = cost[:, t] + _cheapest_arrival(cost[:, t - 1], climb)
+    for t in range(n_steps):
+        if t > 0:
+            cost[:, t] += _cheapest_arrival(cost[:, t - 1], climb)
+        elif before is not None:
+            cost[:, t] += _cheapest_arrival(before, climb)
     path = np.empty((n_beds, n_steps), dtype=np.intp)
     path[:, -1] = cost[:, -1].argmin(axis=-1)
+    move = np.minimum(np.abs(climb - climb[:, None]), COST_MAX)
     for t in range(n_steps - 2, -1, -1):
-        move = np.minimum(np.abs(climb - climb[path[:, t + 1], None]), COST_MAX)
-        path[:, t] = (cost[:, t] + move).argmin(axis=-1)
+        path[:, t] = (cost[:, t] + move[path[:, t + 1]]).argmin(axis=-1)
     return LOWEST_BPM + BIN_BPM * path.astype(np.float64)
 
 
-def _estimate_density(rate: FloatArray, support: FloatArray) -> FloatArray:
-    """Share of the time around each step that the rate spends in each bin, steady stretches first."""
+def _estimate_density(rate: FloatArray, support: FloatArray, *, skipped: int = 0) -> FloatArray:
+    """Share of the time around each step that the rate spends in each bin, steady stretches first.
+
+    The first `skipped` steps only lend their time to those behind them.
+    """
     n_beds, n_blocks = rate.shape
     n_steps = -(-n_blocks // _BLOCKS_PER_STEP)
     weight = support / (1 + _local_variance(rate, support) / SPREAD_SCALE_BPM**2)
@@ -140,14 +204,33 @@ def _estimate_density(rate: FloatArray, support: FloatArray) -> FloatArray:
     step = np.arange(n_blocks) // _BLOCKS_PER_STEP
     cell = ((np.arange(n_beds)[:, None] * n_steps + step) * N_BINS + lower).ravel()
     size = n_beds * n_steps * N_BINS
-    mass = np.bincount(cell, (weight * (1 - share)).ravel(), size)
-    mass += np.bincount(cell + 1, (weight * share).ravel(), size)
-    mass = mass.reshape(n_beds, n_steps, N_BINS)
-    for _ in range(3):
-        mass = uniform_filter1d(mass, TIME_BOX, axis=1, mode="constant")
-    mass = np.maximum(gaussian_filter1d(mass, RATE_BLUR_BINS, axis=2, mode="constant"), 0.0)
+    flat = np.bincount(cell, (weight * (1 - share)).ravel(), size)
+    flat += np.bincount(cell + 1, (weight * share).ravel(), size)
+    mass = _blur(np.asarray(flat.reshape(n_beds, n_steps, N_BINS), np.float64), skipped)
     density: FloatArray = (mass + PRIOR_MASS / N_BINS) / (mass.sum(axis=-1, keepdims=True) + PRIOR_MASS)
     return density
+
+
+def _blur(mass: FloatArray, skipped: int) -> FloatArray:
+    """Spread the mass over time and rate; as products of matrices this is faster than as filters."""
+    n_steps, n_bins = mass.shape[1:]
+    over_rate = gaussian_filter1d(np.eye(n_bins), RATE_BLUR_BINS, axis=1, mode="constant")
+    blurred = np.empty((mass.shape[0], n_steps - skipped, n_bins))
+    for first in range(skipped, n_steps, _BLUR_STEPS):
+        last = min(first + _BLUR_STEPS, n_steps)
+        before, after = min(first, _TIME_REACH), min(n_steps - last, _TIME_REACH)
+        over_time = _time_blur(before, last - first, after)
+        blurred[:, first - skipped : last - skipped] = over_time @ mass[:, first - before : last + after]
+    return np.maximum(blurred @ over_rate, 0.0)
+
+
+@lru_cache(maxsize=256)
+def _time_blur(n_before: int, n: int, n_after: int) -> FloatArray:
+    """Matrix of three running means over `n` steps, with what there is on either side; nothing beyond."""
+    at = np.arange(n_before + n + n_after)
+    box = np.where(np.abs(at[:, None] - at) <= TIME_BOX // 2, 1.0, 0.0)
+    thrice = np.linalg.matrix_power(box / TIME_BOX, 3)
+    return np.asarray(thrice[n_before : n_before + n], np.float64)
 
 
 def _local_variance(rate: FloatArray, support: FloatArray) -> FloatArray:
