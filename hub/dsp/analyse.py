@@ -16,7 +16,7 @@ from hub.dsp.features import FALSE_AT, BedFindings, compute_window_features, mar
 from hub.dsp.quality import find_spikes, remove_impossible
 from hub.dsp.sinusoidal import find_sinusoidal, is_cycle
 from hub.dsp.variability import compute_variability, spread_pieces
-from hub.model import FS_HZ, Analysis, BoolArray, Classification, FloatArray
+from hub.model import FS_HZ, Acceleration, Analysis, BoolArray, Classification, Deceleration, FloatArray
 
 _T = TypeVar("_T")
 
@@ -152,13 +152,10 @@ def analyse_beds(
     source = _grid_index(n_given, fs)
     toco_4, mhr_4, iup_4 = (x[:, source] for x in channels)
     raw = rate[:, source]
-    clean, false = _clean(raw, remove_impossible(mhr_4))
-    activity = _find_activity(toco_4, iup_4)
+    clean, false = remove_false(raw, remove_impossible(mhr_4))
+    activity = find_activity(toco_4, iup_4)
     baseline = estimate_baseline(clean)
-    decelerations = find_decelerations(
-        clean, baseline, contractions=activity.contractions, are_contractions_known=activity.is_known
-    )
-    accelerations = find_accelerations(clean, baseline, gestational_weeks=weeks, decelerations=decelerations)
+    accelerations, decelerations = find_events(clean, baseline, activity, weeks)
     waves = find_sinusoidal(clean, baseline)
     found = [
         BedFindings(
@@ -232,7 +229,7 @@ def _given_index(n_given: int, n: int, fs: float) -> npt.NDArray[np.intp]:
     return np.minimum((np.arange(n_given) * FS_HZ / fs + 1e-9).astype(np.intp), max(n - 1, 0))
 
 
-def _clean(raw: FloatArray, mhr: FloatArray) -> tuple[FloatArray, FalseSignal]:
+def remove_false(raw: FloatArray, mhr: FloatArray) -> tuple[FloatArray, FalseSignal]:
     """Take out what is no signal or not the fetus; the probabilities say what was taken out and why."""
     possible = remove_impossible(raw)
     spikes = find_spikes(possible)
@@ -244,7 +241,19 @@ def _clean(raw: FloatArray, mhr: FloatArray) -> tuple[FloatArray, FalseSignal]:
     return clean, FalseSignal(probability, false.is_coincident, false.is_doubling_halving, false.is_checked)
 
 
-def _find_activity(toco: FloatArray, iup: FloatArray) -> UterineActivity:
+def find_events(
+    clean: FloatArray, baseline: FloatArray, activity: UterineActivity, weeks: Sequence[float | None]
+) -> tuple[list[list[Acceleration]], list[list[Deceleration]]]:
+    """Find the accelerations and decelerations of each bed; whole records and live beds both come here."""
+    decelerations = find_decelerations(
+        clean, baseline, contractions=activity.contractions, are_contractions_known=activity.is_known
+    )
+    accelerations = find_accelerations(clean, baseline, gestational_weeks=weeks, decelerations=decelerations)
+    return accelerations, decelerations
+
+
+def find_activity(toco: FloatArray, iup: FloatArray) -> UterineActivity:
+    """Find contractions by pressure where there is any, else by toco."""
     has_pressure: BoolArray = np.asarray(np.isfinite(iup).any(axis=-1))
     return find_contractions(np.where(has_pressure[:, None], iup, toco), are_units_mmhg=has_pressure)
 
@@ -266,7 +275,7 @@ def _read_windows(
     by_segment = compute_variability(clean, baseline, is_event, start=first % piece)
     by_now = compute_variability(clean, baseline, is_event, start=n % piece)
     shown = spread_pieces(by_segment, n, start=first % piece)[:, given]
-    line = np.where(_is_near_signal(clean), baseline, np.nan)[:, given]
+    line = np.where(is_near_signal(clean), baseline, np.nan)[:, given]
     analyses = []
     for bed, findings in enumerate(found):
         segments, rolling = _classify(findings, by_segment[bed], by_now[bed], first)
@@ -289,7 +298,8 @@ def _read_windows(
     return analyses
 
 
-def _is_near_signal(clean: FloatArray) -> BoolArray:
+def is_near_signal(clean: FloatArray) -> BoolArray:
+    """Say where the baseline may be shown, because there was signal within a minute."""
     reach = round(BASELINE_REACH_S * FS_HZ)
     total = np.zeros((clean.shape[0], clean.shape[1] + 2 * reach + 1))
     total[:, reach + 1 : reach + 1 + clean.shape[1]] = np.isfinite(clean)

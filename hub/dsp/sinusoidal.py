@@ -58,21 +58,31 @@ def find_sinusoidal(fhr: FloatArray, baseline: FloatArray) -> list[list[Sinusoid
     ----------
     .. [1] Clinical rules section 1.3, draft of the JSOG definitions of 2002 (V1).
     """
+    return join_hops(measure_hops(fhr, baseline))
+
+
+def measure_hops(fhr: FloatArray, baseline: FloatArray) -> FloatArray:
+    """Measure a window of 2 min every 30 s: amplitude in beats/min, NaN where it is no sinusoidal wave."""
     wave = _to_grid(bridge_gaps(fhr) - baseline)
     width, hop = round(WINDOW_S / GRID_S), round(HOP_S / GRID_S)
     if wave.shape[-1] < width:
-        return [[] for _ in range(fhr.shape[0])]
+        return np.empty((fhr.shape[0], 0))
     windows = np.lib.stride_tricks.sliding_window_view(wave, width, axis=-1)[:, ::hop]
     is_whole: BoolArray = np.asarray(np.isfinite(windows).all(axis=-1))
     windows = np.where(is_whole[..., None], windows, 0.0)
     amplitude, is_wave = _measure_waves(windows)
-    runs: list[list[SinusoidalRun]] = [[] for _ in range(fhr.shape[0])]
-    for bed, start, stop in find_runs(is_wave & is_whole):
+    return np.where(is_wave & is_whole, amplitude, np.nan)
+
+
+def join_hops(amplitude: FloatArray, *, start_s: float = 0.0) -> list[list[SinusoidalRun]]:
+    """Join the windows of each bed to runs; the first window begins at `start_s`."""
+    runs: list[list[SinusoidalRun]] = [[] for _ in range(amplitude.shape[0])]
+    for bed, start, stop in find_runs(np.isfinite(amplitude)):
         if stop - start >= MIN_RUN_WINDOWS:
             runs[bed].append(
                 SinusoidalRun(
-                    start_s=float(start * HOP_S),
-                    end_s=float((stop - 1) * HOP_S + WINDOW_S),
+                    start_s=start_s + float(start * HOP_S),
+                    end_s=start_s + float((stop - 1) * HOP_S + WINDOW_S),
                     amplitude_bpm=float(amplitude[bed, start:stop].mean()),
                 )
             )
