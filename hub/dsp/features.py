@@ -262,7 +262,7 @@ def _mark_within(events: Sequence[Acceleration | Deceleration], start: int, stop
 
 
 def _share(mask: BoolArray) -> float:
-    return np.count_nonzero(mask) / mask.size if mask.size else 0.0
+    return int(np.count_nonzero(mask)) / mask.size if mask.size else 0.0
 
 
 def _readable_parts(
