@@ -36,6 +36,8 @@ class Acceleration:
     rise_bpm: float
     is_prolonged: bool = False
     is_provisional: bool = False
+    is_revised: bool = False
+    """Told otherwise, or not at all, when it was no longer provisional: late data, or hindsight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,8 @@ class Deceleration:
     readable_fraction: float = 1.0
     is_ongoing: bool = False
     is_provisional: bool = False
+    is_revised: bool = False
+    """As for an acceleration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +145,10 @@ class Classification:
     is_poor_signal: bool = False
     is_reassuring: bool = False
     is_rolling: bool = False
+    is_provisional: bool = False
+    """Ends within the last 2 min, so the samples behind it may still change it."""
+    is_revised: bool = False
+    """Another level or cell was told when it was no longer provisional: late data, or hindsight."""
     needs_confirmation: bool = False
     """Absent variability is only a candidate until a person confirms it."""
     valid_fraction: float = 0.0
