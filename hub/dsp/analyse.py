@@ -242,11 +242,19 @@ def remove_false(raw: FloatArray, mhr: FloatArray) -> tuple[FloatArray, FalseSig
 
 
 def find_events(
-    clean: FloatArray, baseline: FloatArray, activity: UterineActivity, weeks: Sequence[float | None]
+    clean: FloatArray,
+    baseline: FloatArray,
+    activity: UterineActivity,
+    weeks: Sequence[float | None],
+    earlier: Sequence[Sequence[Deceleration]] | None = None,
 ) -> tuple[list[list[Acceleration]], list[list[Deceleration]]]:
     """Find the accelerations and decelerations of each bed; whole records and live beds both come here."""
     decelerations = find_decelerations(
-        clean, baseline, contractions=activity.contractions, are_contractions_known=activity.is_known
+        clean,
+        baseline,
+        contractions=activity.contractions,
+        are_contractions_known=activity.is_known,
+        earlier=earlier,
     )
     accelerations = find_accelerations(clean, baseline, gestational_weeks=weeks, decelerations=decelerations)
     return accelerations, decelerations

@@ -137,6 +137,7 @@ def find_decelerations(
     *,
     contractions: Sequence[Sequence[Contraction]],
     are_contractions_known: BoolArray,
+    earlier: Sequence[Sequence[Deceleration]] | None = None,
 ) -> list[list[Deceleration]]:
     """Find decelerations of the FHR of each bed, with kind and severity.
 
@@ -148,6 +149,9 @@ def find_decelerations(
         Contractions of each bed.
     are_contractions_known : ndarray of bool, shape (n_beds, n_samples)
         False where the sensor could not have shown a contraction.
+    earlier : sequence of sequence of Deceleration, length n_beds, optional
+        Decelerations known from before the first sample, with times below 0: they
+        count among the regular ones.
 
     Returns
     -------
@@ -194,7 +198,8 @@ def find_decelerations(
             for start, stop in shallow[shallow[:, 0] == bed, 1:].tolist()
             if contractions[bed] and _is_shallow(calm[bed, start:stop])
         ]
-        found.append(_add_regular(events, slight, contractions[bed]))
+        before = earlier[bed] if earlier is not None else ()
+        found.append(_add_regular(events, slight, contractions[bed], before))
     return found
 
 
@@ -210,7 +215,10 @@ def _is_shallow(depth: FloatArray) -> bool:
 
 
 def _add_regular(
-    events: list[Deceleration], slight: Sequence[Deceleration], contractions: Sequence[Contraction]
+    events: list[Deceleration],
+    slight: Sequence[Deceleration],
+    contractions: Sequence[Contraction],
+    earlier: Sequence[Deceleration],
 ) -> list[Deceleration]:
     """Add the slight falls that are late, free of the plain ones, and follow most contractions around."""
     free = [
@@ -219,7 +227,7 @@ def _add_regular(
         if s.kind is DecelerationKind.LATE
         and all(s.end_s <= e.onset_s or s.onset_s >= e.end_s for e in events)
     ]
-    late = [e for e in events if e.kind is DecelerationKind.LATE] + free
+    late = [e for e in (*earlier, *events) if e.kind is DecelerationKind.LATE] + free
     for event in free:
         followers = sum(abs(e.nadir_s - event.nadir_s) <= SHALLOW_SPAN_S for e in late)
         around = sum(abs(c.peak_s - event.nadir_s) <= SHALLOW_SPAN_S for c in contractions)
