@@ -1,0 +1,197 @@
+"""The learned detector's network in NumPy: recurrent layers that remember, heads that wait a little."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from hub.dsp.running import Float32Array
+
+LIVE_AHEAD: Final = (1, 2, 4, 7)
+REVISED_AHEAD: Final = (1, 2, 4, 8, 16, 32, 64, 22)
+"""Steps of 2 s by which each layer looks ahead: 28 s and 298 s in sum, 30 and 300 s with the step itself."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecurrentLayer:
+    """A gated recurrent unit (GRU); weights of the gates reset, update and candidate side by side."""
+
+    input: Float32Array
+    """Shape (n_inputs, 3 * n_units)."""
+    input_bias: Float32Array
+    state: Float32Array
+    """Shape (n_units, 3 * n_units)."""
+    state_bias: Float32Array
+
+    @property
+    def n_units(self) -> int:
+        return int(self.state.shape[0])
+
+    def run(self, x: Float32Array, h: Float32Array) -> Float32Array:
+        """Follow the inputs from state `h`.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n_steps, n_beds, n_inputs)
+            Inputs.
+        h : ndarray, shape (n_beds, n_units)
+            State before the first step; not changed.
+
+        Returns
+        -------
+        ndarray, shape (n_steps, n_beds, n_units)
+            State after each step.
+
+        Notes
+        -----
+        Reset ``r = s(a_r + b_r)``, update ``u = s(a_u + b_u)`` with the logistic
+        ``s``, candidate ``c = tanh(a_c + r * b_c)``, new state ``u * h + (1 - u) * c``,
+        where a comes from the input and b from the state [1]_.
+
+        References
+        ----------
+        .. [1] K. Cho et al., Learning phrase representations using RNN
+           encoder-decoder, EMNLP 2014, in the form of cuDNN (reset after the product).
+        """
+        n_steps, n_beds, n_inputs = x.shape
+        n = self.n_units
+        from_input = (x.reshape(-1, n_inputs) @ self.input).reshape(n_steps, n_beds, 3 * n)
+        from_input += self.input_bias
+        states = np.empty((n_steps, n_beds, n), np.float32)
+        product = np.empty((n_beds, 3 * n), np.float32)
+        for k in range(n_steps):
+            np.matmul(h, self.state, out=product)
+            product += self.state_bias
+            gates = from_input[k, :, : 2 * n]
+            gates += product[:, : 2 * n]
+            _logistic(gates)
+            candidate = product[:, 2 * n :]
+            candidate *= gates[:, :n]
+            candidate += from_input[k, :, 2 * n :]
+            np.tanh(candidate, out=candidate)
+            new = np.subtract(h, candidate, out=states[k])
+            new *= gates[:, n:]
+            new += candidate
+            h = new
+        return states
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """A projection, layers that each add what lies some steps ahead, a logit for each sample of a step."""
+
+    project: Float32Array
+    """Shape (n_units + n_features, width)."""
+    project_bias: Float32Array
+    ahead: tuple[tuple[int, Float32Array, Float32Array], ...]
+    """Distance in steps; weights (2 * width, width), those of the present step first; bias."""
+    output: Float32Array
+    output_bias: Float32Array
+
+    @property
+    def reach(self) -> int:
+        """Steps that must follow before a step is decided."""
+        return sum(distance for distance, _, _ in self.ahead)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """All weights: recurrent layers and the heads that decide at once, after 28 s and after 298 s."""
+
+    recurrent: tuple[RecurrentLayer, ...]
+    now: Head
+    live: Head
+    revised: Head
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Float32Array]) -> "Network":
+        """Build the network from the arrays of the weights file.
+
+        Raises
+        ------
+        KeyError
+            If an array is missing.
+        """
+
+        def layer(name: str) -> RecurrentLayer:
+            parts = ("input", "input_bias", "state", "state_bias")
+            return RecurrentLayer(*(np.asarray(arrays[f"{name}.{part}"], np.float32) for part in parts))
+
+        def head(name: str, distances: tuple[int, ...]) -> Head:
+            a = {
+                key.removeprefix(f"{name}."): np.asarray(arrays[key], np.float32)
+                for key in arrays
+                if key.startswith(f"{name}.")
+            }
+            ahead = tuple((d, a[f"ahead{k}"], a[f"ahead{k}_bias"]) for k, d in enumerate(distances))
+            return Head(a["project"], a["project_bias"], ahead, a["output"], a["output_bias"])
+
+        return cls(
+            recurrent=(layer("gru0"), layer("gru1")),
+            now=head("now", ()),
+            live=head("live", LIVE_AHEAD),
+            revised=head("revised", REVISED_AHEAD),
+        )
+
+
+class RecurrentStream:
+    """The recurrent layers of some beds, their state carried from block to block."""
+
+    def __init__(self, network: Network, n_beds: int) -> None:
+        self._layers = network.recurrent
+        self._states = [np.zeros((n_beds, layer.n_units), np.float32) for layer in network.recurrent]
+
+    def push(self, features: Float32Array) -> Float32Array:
+        """Take features (n_steps, n_beds, n_features); give the last layer's states before them, joined."""
+        x = features
+        for k, layer in enumerate(self._layers):
+            x = layer.run(x, self._states[k])
+            if x.shape[0]:
+                self._states[k] = x[-1].copy()
+        return np.concatenate((x, features), axis=-1)
+
+
+class HeadStream:
+    """One head; each step comes out once the steps it waits for have come in."""
+
+    def __init__(self, head: Head, n_beds: int) -> None:
+        width = head.project.shape[1]
+        self._head = head
+        self._waiting = [np.zeros((0, n_beds, width), np.float32) for _ in head.ahead]
+
+    def push(self, joined: Float32Array) -> Float32Array:
+        """Take what `RecurrentStream` gives; give probabilities (n_decided, n_beds, 8) of the next steps."""
+        head = self._head
+        z = _multiply(joined, head.project)
+        z += head.project_bias
+        np.maximum(z, 0, out=z)
+        for k, (distance, weights, bias) in enumerate(head.ahead):
+            z = np.concatenate((self._waiting[k], z))
+            n_ready = max(z.shape[0] - distance, 0)
+            self._waiting[k] = z[n_ready:].copy()
+            width = weights.shape[1]
+            added = _multiply(z[:n_ready], weights[:width])
+            added += _multiply(z[distance : distance + n_ready], weights[width:])
+            added += bias
+            np.maximum(added, 0, out=added)
+            added += z[:n_ready]
+            z = added
+        logits = _multiply(z, head.output)
+        logits += head.output_bias
+        return _logistic(logits)
+
+
+def _multiply(x: Float32Array, weights: Float32Array) -> Float32Array:
+    """Multiply along the last axis in one product, which is faster than one for each step."""
+    product: Float32Array = (x.reshape(-1, x.shape[-1]) @ weights).reshape(*x.shape[:-1], weights.shape[1])
+    return product
+
+
+def _logistic(x: Float32Array) -> Float32Array:
+    """Compute the logistic function in place, by tanh, which does not overflow."""
+    x *= np.float32(0.5)
+    np.tanh(x, out=x)
+    x *= np.float32(0.5)
+    x += np.float32(0.5)
+    return x

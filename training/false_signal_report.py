@@ -1,0 +1,196 @@
+"""Judge logits of a cross-validation: agreement by sample, episodes, latency, each with its uncertainty."""
+
+import argparse
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.dsp.running import STEP_SAMPLES
+from training.false_signal_augment import FS_HZ, MATERNAL_BPM
+from training.false_signal_records import FALSE, Record, find_false_stretches, find_stretches, load_records
+
+log = logging.getLogger("false_signal_report")
+
+HEADS: Final = ("now", "live", "revised")
+MOTHERS: Final = ("given", "hidden")
+EPISODE_S: Final = 10.0
+EPISODE_JOIN_S: Final = 5.0
+CAPTURE_S: Final = 15.0
+"""Captures of the maternal rate shorter than the time allowed to flag them are not counted."""
+SHIFTS: Final = np.arange(-0.5, 2.51, 0.25)
+N_BOOTSTRAP: Final = 2000
+
+Counts = npt.NDArray[np.float64]
+Logits = Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How the marks of one head agree with the experts, over all records."""
+
+    mcc: float
+    low: float
+    high: float
+    """95 % interval of `mcc`, records drawn with replacement."""
+    sensitivity: float
+    specificity: float
+    false_episodes_per_hour: float
+    """Marked runs of 10 s or more of true signal, for each hour of true signal."""
+
+
+def load_logits(folder: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """Read what `train_false_signal --fold` wrote; several seeds are averaged."""
+    found: dict[str, list[npt.NDArray[np.float32]]] = {}
+    for path in sorted(folder.glob("fold*_seed*.npz")):
+        if path.stem.endswith("weights"):
+            continue
+        with np.load(path, allow_pickle=False) as file:
+            for key in file.files:
+                found.setdefault(key, []).append(file[key].astype(np.float32))
+    return {key: np.mean(parts, axis=0) for key, parts in found.items()}
+
+
+def compute_mcc(counts: Counts) -> npt.NDArray[np.float64]:
+    """Matthews' correlation of counts (..., 4): true and false positives, true and false negatives."""
+    tp, fp, tn, fn = (counts[..., k] for k in range(4))
+    scale = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    result: npt.NDArray[np.float64] = (tp * tn - fp * fn) / np.maximum(scale, 1.0)
+    return result
+
+
+def count_agreement(record: Record, is_marked: npt.NDArray[np.bool_]) -> Counts:
+    """Count true and false positives, true and false negatives among the judged samples."""
+    judged = record.is_judged
+    is_false, marked = record.label[judged] == FALSE, is_marked[judged]
+    pairs = (marked & is_false, marked & ~is_false, ~marked & ~is_false, ~marked & is_false)
+    return np.array([x.sum() for x in pairs], np.float64)
+
+
+def count_false_episodes(record: Record, is_marked: npt.NDArray[np.bool_]) -> int:
+    """Count marked runs of at least 10 s of true signal; a gap of the trace over 5 s ends a run."""
+    at = np.flatnonzero(np.isfinite(record.fhr))
+    wrong = (record.is_judged & (record.label != FALSE) & is_marked)[at]
+    pieces = np.split(wrong, np.flatnonzero(np.diff(at) > EPISODE_JOIN_S * FS_HZ) + 1)
+    return sum(int(b - a >= EPISODE_S * FS_HZ) for piece in pieces for a, b in find_stretches(piece))
+
+
+def measure_latencies(record: Record, is_marked_now: npt.NDArray[np.bool_]) -> list[float]:
+    """Seconds from each capture of the maternal rate to its first mark; infinite where it is missed.
+
+    A capture is a false stretch of at least 15 s whose median distance from the
+    maternal rate is at most 8 beats/min.  A mark is there at the end of its step.
+    """
+    latencies = []
+    for start, stop in find_false_stretches(record):
+        apart = np.abs(record.fhr[start:stop] - record.mhr[start:stop])
+        pairs = np.isfinite(apart)
+        n_signal = np.isfinite(record.fhr[start:stop]).sum()
+        if stop - start < CAPTURE_S * FS_HZ or pairs.sum() < 0.5 * n_signal:
+            continue
+        if np.median(apart[pairs]) > MATERNAL_BPM:
+            continue
+        hits = start + np.flatnonzero(is_marked_now[start:stop] & np.isfinite(record.fhr[start:stop]))
+        if hits.size == 0:
+            latencies.append(float("inf"))
+            continue
+        known = (hits[0] // STEP_SAMPLES + 1) * STEP_SAMPLES
+        latencies.append((known - start) / FS_HZ)
+    return latencies
+
+
+def judge(records: Sequence[Record], marks: Sequence[npt.NDArray[np.bool_]]) -> Agreement:
+    """Judge the marks of all records together."""
+    counts = np.array([count_agreement(r, m) for r, m in zip(records, marks, strict=True)])
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, len(records), (N_BOOTSTRAP, len(records)))
+    low, high = np.percentile(compute_mcc(counts[drawn].sum(axis=1)), (2.5, 97.5))
+    tp, fp, tn, fn = counts.sum(axis=0)
+    episodes = sum(count_false_episodes(r, m) for r, m in zip(records, marks, strict=True))
+    return Agreement(
+        mcc=float(compute_mcc(counts.sum(axis=0))),
+        low=float(low),
+        high=float(high),
+        sensitivity=float(tp / (tp + fn)),
+        specificity=float(tn / (tn + fp)),
+        false_episodes_per_hour=float(episodes / ((tn + fp) / FS_HZ / 3600)),
+    )
+
+
+def choose_shift(records: Sequence[Record], logits: Logits, head: int) -> float:
+    """Choose what to take off a head's logits: the best mean agreement, mother given and hidden.
+
+    Pasting makes false signal look more frequent than it is; one number undoes it.
+    """
+    total = np.zeros((2, SHIFTS.size, 4))
+    for record in records:
+        for k, mother in enumerate(MOTHERS):
+            x = logits[f"{record.name}.{mother}"][head]
+            total[k] += [count_agreement(record, x >= shift) for shift in SHIFTS]
+    return float(SHIFTS[np.argmax(compute_mcc(total).mean(axis=0))])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the report as JSON; the shift for each fold is chosen on the other folds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--logits", type=Path, required=True)
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logits = load_logits(given.logits)
+    records = [r for r in load_records(given.data) if f"{r.name}.given" in logits]
+    log.info(json.dumps(report(records, logits, _folds_of(given.logits)), indent=1))
+
+
+def report(records: Sequence[Record], logits: Logits, fold: Mapping[str, int]) -> dict[str, object]:
+    """Judge all heads with and without the mother, shifts chosen outside each record's fold."""
+    result: dict[str, object] = {"records": len(records)}
+    for head, name in enumerate(HEADS):
+        shifts = {
+            k: choose_shift([r for r in records if fold[r.name] != k] or records, logits, head)
+            for k in sorted(set(fold.values()))
+        }
+        result[f"{name}.shift_for_all"] = choose_shift(records, logits, head)
+        for mother in MOTHERS:
+            marks = [logits[f"{r.name}.{mother}"][head] >= shifts[fold[r.name]] for r in records]
+            agreement = judge(records, marks)
+            result[f"{name}.{mother}"] = {k: round(getattr(agreement, k), 4) for k in agreement.__slots__}
+            if name == "now" and mother == "given":
+                result["latency"] = _summarise(
+                    [s for r, m in zip(records, marks, strict=True) for s in measure_latencies(r, m)]
+                )
+    return result
+
+
+def _summarise(latencies: Sequence[float]) -> dict[str, float]:
+    seconds = np.sort(latencies)
+    at = {
+        name: float(seconds[int(np.ceil(q * seconds.size)) - 1])
+        for name, q in (("median", 0.5), ("p90", 0.9))
+    }
+    return {
+        "captures": float(seconds.size),
+        "flagged_within_15_s": round(float((seconds <= CAPTURE_S).mean()), 4),
+        "never_flagged": round(float(np.isinf(seconds).mean()), 4),
+        **at,
+    }
+
+
+def _folds_of(folder: Path) -> dict[str, int]:
+    folds: dict[str, int] = {}
+    for path in sorted(folder.glob("fold*_seed*.npz")):
+        if not path.stem.endswith("weights"):
+            with np.load(path, allow_pickle=False) as file:
+                folds |= {
+                    key.rsplit(".", 1)[0]: int(path.stem[4 : path.stem.index("_")]) for key in file.files
+                }
+    return folds
+
+
+if __name__ == "__main__":
+    main()
