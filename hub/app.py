@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from hub.acquisition.mqtt import BrokerLink
 from hub.acquisition.ring import RING_S
-from hub.errors import StoreError
+from hub.errors import StoreAwayError, StoreError
 from hub.inlet import Inlet
 from hub.model import Ack, AckReason, Alert, LevelSpan, WaveEntry
 from hub.pipeline import Pipeline, run_analysis
@@ -309,14 +309,14 @@ async def _open_store(settings: Settings) -> AsyncIterator[Store]:
 
 
 async def _connect(dsn: str) -> Store:
-    is_first = True
+    said = ""
     while True:
         try:
             return await Store.open(dsn)
-        except StoreError as error:
-            if is_first:
+        except StoreAwayError as error:
+            if str(error) != said:
                 _log.warning("waiting for the database: %s", error)
-            is_first = False
+            said = str(error)
             await asyncio.sleep(STORE_RETRY_S)
 
 

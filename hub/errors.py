@@ -5,7 +5,9 @@
     HubError
     ├── WireError       a message from a site is not what the protocol says
     ├── RecordError     a recording file cannot be read as a CTG
-    ├── StoreError      the database refused or could not be reached
+    ├── PictureError    a picture of a strip cannot be drawn
+    ├── StoreError      the database refused
+    │   └── StoreAwayError   it cannot be reached now
     └── SettingsError   the configuration cannot work
 
 A message says where it happened, what was expected and what came.
@@ -48,8 +50,16 @@ class RecordError(HubError):
     """A recording file is missing, damaged or of an unknown form."""
 
 
+class PictureError(HubError):
+    """A picture of a strip cannot be drawn or written here."""
+
+
 class StoreError(HubError):
     """The database refused a request or could not be reached."""
+
+
+class StoreAwayError(StoreError):
+    """The database cannot be reached, or has no room, now: the same request may succeed later."""
 
 
 class SettingsError(HubError):

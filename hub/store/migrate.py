@@ -22,6 +22,7 @@ from hub.store.session import Connection, connect, deadline, store_error
 _log = logging.getLogger(__name__)
 
 MIGRATION_DEADLINE_S: Final = 300.0
+OLDEST_SERVER: Final = 15
 _LOCK: Final = 0x43544701
 _FILE: Final = re.compile(
     r"(?P<number>\d{4})_(?P<name>[a-z_]+)(?:\.(?P<layout>timescaledb|partitions))?\.sql"
@@ -75,7 +76,10 @@ def select_migrations(files: Mapping[str, str], layout: Layout) -> list[Migratio
 
 
 async def migrate(dsn: str, wanted: list[Migration] | None = None) -> Layout:
-    """Apply what is missing, each step whole or not at all, and return the layout.  Raises StoreError."""
+    """Apply what is missing, each step whole or not at all, and return the layout.
+
+    Raises StoreAwayError if the database cannot be reached now, StoreError if waiting will not help.
+    """
     try:
         connection = await connect(dsn)
     except psycopg.Error as error:
@@ -83,6 +87,7 @@ async def migrate(dsn: str, wanted: list[Migration] | None = None) -> Layout:
         raise store_error(purpose, error) from error
     try:
         with deadline(connection, MIGRATION_DEADLINE_S):
+            _check_version(connection.info.server_version)
             await connection.execute(f"SET statement_timeout = '{MIGRATION_DEADLINE_S:.0f}s'")
             await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
             async with connection.transaction():
@@ -97,14 +102,22 @@ async def migrate(dsn: str, wanted: list[Migration] | None = None) -> Layout:
     return layout
 
 
+def _check_version(number: int) -> None:
+    """Refuse a server that lacks what the schema needs; `number` is as in `server_version_num`."""
+    if number < OLDEST_SERVER * 10_000:
+        msg = f"expected PostgreSQL {OLDEST_SERVER} or later, got {number // 10_000}.{number % 10_000}"
+        raise StoreError(msg)
+
+
 async def _choose_layout(connection: Connection) -> Layout:
     cursor = await connection.execute("SELECT value FROM store_setting WHERE name = 'layout'")
     if (row := await cursor.fetchone()) is not None:
         return Layout(row[0])
     # The extension works only where the server loaded it at start; otherwise creating it ends the connection.
+    # That shows in its settings; the list of loaded libraries is for superusers only.
     cursor = await connection.execute(
         "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')"
-        " AND coalesce(current_setting('shared_preload_libraries', true), '') LIKE '%timescaledb%'"
+        " AND EXISTS (SELECT FROM pg_settings WHERE name = 'timescaledb.max_background_workers')"
     )
     row = await cursor.fetchone()
     layout = Layout.TIMESCALEDB if row is not None and row[0] else Layout.PARTITIONS

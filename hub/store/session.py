@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, LiteralString, TypeVar
@@ -19,7 +20,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from hub.errors import StoreError
+from hub.errors import StoreAwayError, StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +39,14 @@ READERS: Final = 4
 _CHECK_S: Final = 2.0
 _STALE_WITHIN_S: Final = 2.0
 """A connection that died while idle fails at its next use within this; a frozen server takes longer."""
+
+_HOPELESS_CLASSES: Final = frozenset({"28", "3D"})
+"""Not allowed to log in; no such database."""
+_HOPELESS_SENTENCE: Final = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|is not permitted to log in"
+    r"|(role|database) \".*\" does not exist|permission denied for database|SSL was required"
+    r"|connection is bad: invalid"
+)
 
 _OPTIONS: Final = (
     f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c lock_timeout=5s"
@@ -85,9 +94,27 @@ def _shut_down(connection: Connection) -> None:
 
 
 def store_error(purpose: str, error: Exception) -> StoreError:
-    """Say in one line which use of the database failed and why."""
-    reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
-    return StoreError(f"{purpose}: {reason}")
+    """Say in one line which use of the database failed and why, and whether waiting may help."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # Only the first line: what follows in an answer of the server may quote the row, and so a patient.
+    # A connection that was tried at several addresses has its reasons in the lines after a colon.
+    reason = " ".join(lines if lines[0].endswith("failures were:") else lines[:1])
+    return (StoreAwayError if may_heal(error) else StoreError)(f"{purpose}: {reason}")
+
+
+def may_heal(error: Exception) -> bool:
+    """Whether the same request may succeed later, without a hand on the hub's settings."""
+    if isinstance(error, PoolTimeout | TooManyRequests | psycopg.errors.ReadOnlySqlTransaction):
+        return True
+    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    if error.sqlstate is not None:
+        return error.sqlstate[:2] not in _HOPELESS_CLASSES
+    if error.pgconn is not None and error.pgconn.needs_password:
+        return False
+    # libpq gives no code for a connection that was refused, only the server's sentence.  One in another
+    # language is taken for a passing fault: the hub waits, and its log repeats the sentence.
+    return _HOPELESS_SENTENCE.search(str(error)) is None
 
 
 class Session:
@@ -137,7 +164,7 @@ class Session:
         except psycopg.Error as error:
             if not self._is_lost and self._connection is None:
                 self._is_lost = True
-                _log.warning("%s: database lost: %s", self._purpose, error)
+                _log.warning("database lost: %s", store_error(self._purpose, error))
             raise store_error(self._purpose, error) from error
         if self._is_lost:
             self._is_lost = False

@@ -1,5 +1,10 @@
-"""One real PostgreSQL for all store tests, a fresh database for each."""
+"""One real PostgreSQL for all store tests, a fresh database for each.
 
+With CTG_TEST_TIMESCALEDB_DSN, which names a server with TimescaleDB and a role that may make databases
+there, every test of the store runs once more on that server, in the other layout.
+"""
+
+import contextlib
 import itertools
 import os
 import shutil
@@ -11,52 +16,91 @@ from pathlib import Path
 import numpy as np
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from hub import wire
 from hub.model import Channel, FrameFlag, Lane, MonitorStatus, SignalQuality, Transducer, WaveFrame
 from hub.store.cluster import ADMIN
 from hub.store.embedded import EmbeddedPostgres
-from hub.store.rows import FrameRow
+from hub.store.rows import FrameRow, Layout
 from hub.store.store import Store
 
 RECORDINGS = Path(__file__).parents[2] / "device_sim" / "recordings"
 T0_MS = 1_780_000_200_000
 """Start of a 10-minute slot, Unix ms."""
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 2_000_000_000
+
+TIMESCALEDB_DSN = os.environ.get("CTG_TEST_TIMESCALEDB_DSN")
+LAYOUTS = [Layout.PARTITIONS, *([Layout.TIMESCALEDB] if TIMESCALEDB_DSN else [])]
 
 _numbers = itertools.count()
-_not_run: set[str] = set()
 
 
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that PostgreSQL can enter when the tests run as root; pytest's own it cannot."""
-    folder = Path(tempfile.mkdtemp(prefix="ctg-store-"))
+@contextlib.contextmanager
+def folder_for_postgres() -> Iterator[Path]:
+    """A folder that PostgreSQL can enter when the tests run as root; pytest's own it cannot.
+
+    In memory where there is room: on a busy disk making and removing clusters takes longer than the tests.
+    """
+    parent = None
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+            parent = MEMORY
+    folder = Path(tempfile.mkdtemp(prefix="ctg-store-", dir=parent))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[EmbeddedPostgres]:
-    """One server for the whole run."""
-    folder = Path(tempfile.mkdtemp(prefix="ctg-store-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder)
-    server.start()
-    yield server
-    if server.pid is not None:
-        os.kill(server.pid, signal.SIGQUIT)  # the databases are thrown away: no checkpoint first
-    server.stop()
-    shutil.rmtree(folder)
+@contextlib.contextmanager
+def throwaway_server() -> Iterator[EmbeddedPostgres]:
+    """A running server that is gone afterwards with all its data."""
+    with folder_for_postgres() as folder:
+        server = EmbeddedPostgres(folder)
+        server.start()
+        yield server
+        if server.pid is not None:
+            os.kill(server.pid, signal.SIGQUIT)  # no checkpoint first
+        server.stop()
 
 
 @pytest.fixture
-def postgres_dsn(postgres: EmbeddedPostgres) -> str:
+def open_folder() -> Iterator[Path]:
+    with folder_for_postgres() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """One server for the whole run."""
+    with throwaway_server() as server:
+        yield server
+
+
+@pytest.fixture(params=LAYOUTS)
+def layout(request: pytest.FixtureRequest) -> Layout:
+    """What the test's database is laid out as: each test runs on every layout that is at hand."""
+    return Layout(request.param)
+
+
+@pytest.fixture
+def postgres_dsn(layout: Layout, request: pytest.FixtureRequest) -> Iterator[str]:
     """A new, empty database of the hub's unprivileged role."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(postgres._dsn(ADMIN, ADMIN), autocommit=True) as admin:
+    if layout is Layout.TIMESCALEDB:
+        assert TIMESCALEDB_DSN is not None
+        with psycopg.connect(TIMESCALEDB_DSN, autocommit=True) as admin:
+            # template1 is often busy there: the extension's own workers look into every database.
+            admin.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+            yield make_conninfo(TIMESCALEDB_DSN, dbname=name)
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        return
+    server: EmbeddedPostgres = request.getfixturevalue("postgres")
+    with psycopg.connect(server._dsn(ADMIN, ADMIN), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name} OWNER ctg".encode())
-    return postgres.dsn.rsplit("/", 1)[0] + f"/{name}"
+        yield make_conninfo(server.dsn, dbname=name)
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture
@@ -66,20 +110,10 @@ async def store(postgres_dsn: str) -> AsyncIterator[Store]:
     await opened.close()
 
 
-@pytest.fixture
-def timescale_dsn() -> str:
-    """An empty database with TimescaleDB, where the tests are given one."""
-    dsn = os.environ.get("CTG_TEST_TIMESCALEDB_DSN")
-    if dsn is None:
-        _not_run.add("TimescaleDB")
-        pytest.skip("CTG_TEST_TIMESCALEDB_DSN names no database with TimescaleDB")
-    return dsn
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if "TimescaleDB" in _not_run:
+    if Layout.TIMESCALEDB not in LAYOUTS:
         terminalreporter.write_line(
-            "NOT RUN: the store's TimescaleDB layout; set CTG_TEST_TIMESCALEDB_DSN to a database that has it",
+            "NOT RUN: the store's tests on TimescaleDB; set CTG_TEST_TIMESCALEDB_DSN to a server that has it",
             yellow=True,
         )
 

@@ -259,17 +259,6 @@ async def test_nothing_is_deleted_unless_an_operator_says_so(postgres_dsn: str, 
     await store.close()
 
 
-async def test_the_same_holds_on_timescaledb(timescale_dsn: str, traffic: Traffic) -> None:
-    store = await Store.open(timescale_dsn)
-    rows = traffic(1300, site="hts")
-    await store.append_frames(rows)
-    await _pack(store, rows)
-    assert (await store.describe()).layout == "timescaledb"
-    assert payloads(await store.read_frames("hts", "bed1", 0, FOREVER_MS)) == payloads(rows)
-    assert _ask(timescale_dsn, _VIEW, "hts", "bed1") == _samples(rows)
-    await store.close()
-
-
 @pytest.mark.parametrize("record", RECORDS)
 async def test_every_recording_survives_packing(store: Store, traffic: Traffic, record: str) -> None:
     rows = traffic(1200, record=record)

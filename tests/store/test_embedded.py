@@ -8,7 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from hub.errors import StoreError
 from hub.store import cluster
 from hub.store.cluster import prepare_cluster
 from hub.store.embedded import EmbeddedPostgres, _processes_in
+from tests.store.conftest import folder_for_postgres
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives up its rights")
 
@@ -37,11 +37,9 @@ def prepared_folder(open_folder: Path, laid_out: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def laid_out() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="ctg-store-"))
-    folder.chmod(0o755)
-    prepare_cluster(folder / "db")
-    yield folder / "db"
-    shutil.rmtree(folder)
+    with folder_for_postgres() as folder:
+        prepare_cluster(folder / "db")
+        yield folder / "db"
 
 
 @pytest.fixture

@@ -6,8 +6,15 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from hub.errors import StoreError
-from hub.store.migrate import Migration, migrate, read_migrations, select_migrations
+from hub.errors import StoreAwayError, StoreError
+from hub.store.migrate import (
+    OLDEST_SERVER,
+    Migration,
+    _check_version,
+    migrate,
+    read_migrations,
+    select_migrations,
+)
 from hub.store.rows import Layout
 from hub.store.store import Store
 
@@ -19,36 +26,36 @@ def _count(dsn: str, query: str) -> int:
     return int(row[0])
 
 
-async def test_migrating_again_changes_nothing(postgres_dsn: str) -> None:
-    assert await migrate(postgres_dsn) is Layout.PARTITIONS
-    assert await migrate(postgres_dsn) is Layout.PARTITIONS
-    steps = len(read_migrations(Layout.PARTITIONS))
+async def test_migrating_again_changes_nothing(postgres_dsn: str, layout: Layout) -> None:
+    assert await migrate(postgres_dsn) is layout
+    assert await migrate(postgres_dsn) is layout
+    steps = len(read_migrations(layout))
     assert _count(postgres_dsn, "SELECT count(*) FROM schema_migration") == steps
 
 
-async def test_two_hubs_may_migrate_at_once(postgres_dsn: str) -> None:
+async def test_two_hubs_may_migrate_at_once(postgres_dsn: str, layout: Layout) -> None:
     await asyncio.gather(*(migrate(postgres_dsn) for _ in range(3)))
-    steps = len(read_migrations(Layout.PARTITIONS))
+    steps = len(read_migrations(layout))
     assert _count(postgres_dsn, "SELECT count(*) FROM schema_migration") == steps
 
 
-async def test_a_changed_step_is_refused(postgres_dsn: str) -> None:
-    steps = read_migrations(Layout.PARTITIONS)
+async def test_a_changed_step_is_refused(postgres_dsn: str, layout: Layout) -> None:
+    steps = read_migrations(layout)
     await migrate(postgres_dsn, steps)
     changed = [replace(steps[0], sql=steps[0].sql + "-- one more thought\n"), *steps[1:]]
     with pytest.raises(StoreError, match="migration 0001_frames is not the one that was applied"):
         await migrate(postgres_dsn, changed)
 
 
-async def test_a_step_that_this_hub_does_not_know_is_refused(postgres_dsn: str) -> None:
-    steps = read_migrations(Layout.PARTITIONS)
+async def test_a_step_that_this_hub_does_not_know_is_refused(postgres_dsn: str, layout: Layout) -> None:
+    steps = read_migrations(layout)
     await migrate(postgres_dsn, [*steps, Migration(len(steps) + 1, "from_the_future", "SELECT 1")])
     with pytest.raises(StoreError, match="from_the_future is applied in the database but does not come"):
         await Store.open(postgres_dsn)
 
 
-async def test_a_step_that_fails_leaves_nothing_behind(postgres_dsn: str) -> None:
-    steps = read_migrations(Layout.PARTITIONS)
+async def test_a_step_that_fails_leaves_nothing_behind(postgres_dsn: str, layout: Layout) -> None:
+    steps = read_migrations(layout)
     broken = Migration(len(steps) + 1, "broken", "CREATE TABLE half (n integer); SELECT 1 / 0")
     with pytest.raises(StoreError, match="division by zero"):
         await migrate(postgres_dsn, [*steps, broken])
@@ -60,6 +67,13 @@ def test_both_layouts_have_every_step() -> None:
     names = {layout: [(step.number, step.name) for step in read_migrations(layout)] for layout in Layout}
     assert names[Layout.TIMESCALEDB] == names[Layout.PARTITIONS]
     assert "create_hypertable" in "".join(step.sql for step in read_migrations(Layout.TIMESCALEDB))
+
+
+@pytest.mark.parametrize("number", [140_012, 90_624])
+def test_a_server_that_is_too_old_is_refused(number: int) -> None:
+    with pytest.raises(StoreError, match="expected PostgreSQL 15 or later, got ") as refused:
+        _check_version(number)
+    assert not isinstance(refused.value, StoreAwayError)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +89,8 @@ def test_files_out_of_order_are_named(files: dict[str, str], complaint: str) -> 
         select_migrations(files, Layout.PARTITIONS)
 
 
-async def test_the_store_says_what_it_stands_on(store: Store) -> None:
+async def test_the_store_says_what_it_stands_on(store: Store, layout: Layout) -> None:
     info = await store.describe()
-    assert info.layout is Layout.PARTITIONS
-    assert info.server_version.startswith("18.")
+    assert info.layout is layout
+    assert int(info.server_version.split(".")[0]) >= OLDEST_SERVER
     assert info.size_bytes > 1_000_000

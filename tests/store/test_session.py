@@ -2,36 +2,29 @@
 
 import asyncio
 import os
-import shutil
 import signal
-import tempfile
+import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
-from hub.errors import StoreError
+from hub import app
+from hub.errors import StoreAwayError, StoreError
 from hub.store import session
 from hub.store.embedded import EmbeddedPostgres, _processes_in
 from hub.store.session import Connection, Readers, Session
 from hub.store.store import FOREVER_MS, Store
-from tests.store.conftest import Traffic, payloads
+from tests.store.conftest import Traffic, payloads, throwaway_server
 
 
 @pytest.fixture(scope="module")
 def frail_server() -> Iterator[EmbeddedPostgres]:
     """A server that tests may kill and freeze."""
-    folder = Path(tempfile.mkdtemp(prefix="ctg-store-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder)
-    server.start()
-    yield server
-    if server.pid is not None:
-        os.kill(server.pid, signal.SIGQUIT)  # thrown away: no checkpoint first
-    server.stop()
-    shutil.rmtree(folder)
+    with throwaway_server() as server:
+        yield server
 
 
 @pytest.fixture
@@ -102,8 +95,8 @@ async def test_a_frozen_server_is_left_at_the_deadline(own_server: EmbeddedPostg
     answers = await asyncio.gather(
         one.run(_one, seconds=1), readers.run("testing", _one, seconds=1), return_exceptions=True
     )
-    assert [type(answer) for answer in answers] == [StoreError, StoreError]
-    with pytest.raises(StoreError):
+    assert [type(answer) for answer in answers] == [StoreAwayError, StoreAwayError]
+    with pytest.raises(StoreAwayError):
         await one.run(_one, seconds=1)  # connecting anew meets the same frozen server
     assert time.monotonic() - began_s < 12
     _signal_all(own_server, signal.SIGCONT)
@@ -127,9 +120,64 @@ async def test_callers_do_not_queue_for_ever(postgres_dsn: str, monkeypatch: pyt
     await one.close()
 
 
-async def test_a_database_that_is_not_there_is_one_sentence() -> None:
-    with pytest.raises(StoreError, match="the database cannot be reached"):
-        await Store.open("postgresql://ctg:x@127.0.0.1:1/ctg")
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "localhost:1", "no-such-host.invalid", "127.0.0.1:1,127.0.0.1:2"]
+)
+async def test_a_database_that_is_not_there_is_one_sentence_and_may_be_waited_for(address: str) -> None:
+    with pytest.raises(StoreAwayError, match="the database cannot be reached: ") as away:
+        await Store.open(f"postgresql://ctg:x@{address}/ctg")
+    assert "\n" not in str(away.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"password": "wrong"}, {"password": ""}, {"dbname": "none"}, {"user": "nobody"}, {"port": "99999"}],
+)
+async def test_what_waiting_will_not_mend_is_no_absence(postgres_dsn: str, wrong: dict[str, str]) -> None:
+    one = Session(make_conninfo(postgres_dsn, **wrong), "testing")
+    for ask in (one.run(_one), Store.open(make_conninfo(postgres_dsn, **wrong))):
+        with pytest.raises(StoreError) as refused:
+            await ask
+        assert not isinstance(refused.value, StoreAwayError), refused.value
+
+
+async def test_a_hub_waits_for_a_database_that_is_away_and_ends_on_one_that_refuses_it(
+    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(app, "STORE_RETRY_S", 0.05)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    away = asyncio.create_task(app._connect(make_conninfo(postgres_dsn, host="127.0.0.1", port=port)))
+    assert await asyncio.wait([away], timeout=1) == (set(), {away})
+    assert caplog.text.count("waiting for the database") == 1
+
+    real = psycopg.conninfo.conninfo_to_dict(postgres_dsn)
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        onward = await asyncio.open_connection(str(real["host"]), int(str(real["port"])))
+        await asyncio.gather(_pump(reader, onward[1]), _pump(onward[0], writer))
+
+    async with await asyncio.start_server(forward, "127.0.0.1", port):  # the database comes
+        store = await asyncio.wait_for(away, 10)
+        assert (await store.describe()).frames == 0
+        await store.close()
+
+    async def change(connection: Connection) -> None:
+        await connection.execute("UPDATE schema_migration SET checksum = 'other' WHERE number = 1")
+
+    one = Session(postgres_dsn, "testing")
+    await one.run(change)
+    await one.close()
+    with pytest.raises(StoreError, match="migration 0001_frames is not the one that was applied"):
+        await asyncio.wait_for(app._connect(postgres_dsn), 10)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while block := await reader.read(65536):
+        writer.write(block)
+        await writer.drain()
+    writer.close()
 
 
 async def test_nothing_acknowledged_is_lost_when_the_server_is_killed(
