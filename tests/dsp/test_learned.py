@@ -1,0 +1,121 @@
+"""The learned detector: live and whole agree, and without its weights there is none."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hub.dsp.false_signal_features import N_FEATURES
+from hub.dsp.learned import LearnedStream, estimate_learned, load_network
+from hub.dsp.network import LIVE_AHEAD, REVISED_AHEAD, Network
+from hub.dsp.running import Float32Array
+from hub.model import FloatArray
+
+MIN = 240
+N = 12 * MIN + 5
+
+
+def draw_network(seed: int = 0, n_units: int = 6, width: int = 4) -> Network:
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> Float32Array:
+        return rng.normal(0, 0.3, shape).astype(np.float32)
+
+    arrays: dict[str, Float32Array] = {}
+    for k, n_inputs in enumerate((N_FEATURES, n_units)):
+        arrays |= {f"gru{k}.input": draw(n_inputs, 3 * n_units), f"gru{k}.input_bias": draw(3 * n_units)}
+        arrays |= {f"gru{k}.state": draw(n_units, 3 * n_units), f"gru{k}.state_bias": draw(3 * n_units)}
+    for name, distances in (("now", ()), ("live", LIVE_AHEAD), ("revised", REVISED_AHEAD)):
+        arrays |= {f"{name}.project": draw(n_units + N_FEATURES, width), f"{name}.project_bias": draw(width)}
+        arrays |= {f"{name}.output": draw(width, 8), f"{name}.output_bias": draw(8)}
+        for k in range(len(distances)):
+            arrays |= {f"{name}.ahead{k}": draw(2 * width, width), f"{name}.ahead{k}_bias": draw(width)}
+    return Network.from_arrays(arrays)
+
+
+def traces(n: int = N, n_beds: int = 2) -> tuple[FloatArray, FloatArray, FloatArray]:
+    rng = np.random.default_rng(3)
+    time_s = np.arange(n) / 4
+    fhr = 140 + 10 * np.sin(time_s / 40) + rng.normal(0, 2, (n_beds, n))
+    mhr = 85 + 5 * np.sin(time_s / 70) + rng.normal(0, 1, (n_beds, n))
+    toco = 20 + 15 * np.sin(time_s / 60) + rng.normal(0, 1, (n_beds, n))
+    fhr[:, n // 2 : n // 2 + 400] = mhr[:, n // 2 : n // 2 + 400]
+    fhr[rng.random((n_beds, n)) < 0.05] = np.nan
+    return fhr, mhr, toco
+
+
+@settings(max_examples=10, deadline=None)
+@given(cuts=st.lists(st.integers(0, N), max_size=6))
+def test_how_the_stream_is_cut_does_not_matter(cuts: list[int]):
+    network, signals = draw_network(), traces()
+    whole = LearnedStream(network, 2).push(*signals)
+    stream, at = LearnedStream(network, 2), [0, *sorted(cuts), N]
+    parts = [stream.push(*(x[:, a:b] for x in signals)) for a, b in pairwise(at)]
+    for name in ("now", "live", "revised"):
+        joined = np.concatenate([getattr(part, name) for part in parts], axis=1)
+        np.testing.assert_allclose(joined, getattr(whole, name), atol=1e-5)
+
+
+def test_a_whole_record_reads_as_the_stream_left_it():
+    network, signals = draw_network(), traces(12 * MIN)
+    streamed = LearnedStream(network, 2).push(*signals)
+    whole = estimate_learned(network, *signals)
+    settled, live = 12 * MIN - 149 * 8, 12 * MIN - 14 * 8
+    expected = np.concatenate(
+        (streamed.revised[:, :settled], streamed.live[:, settled:live], streamed.now[:, live:]), axis=1
+    )
+    at = np.isfinite(signals[0])
+    np.testing.assert_allclose(whole[at], expected[at], atol=1e-5)
+
+
+def test_live_only_never_waits_longer_than_30_s():
+    network, (fhr, mhr, toco) = draw_network(), traces()
+    before = estimate_learned(network, fhr, mhr, toco, is_revised=False)
+    cut = 6 * MIN
+    fhr[:, cut:], mhr[:, cut:] = 60, 60
+    after = estimate_learned(network, fhr, mhr, toco, is_revised=False)
+    np.testing.assert_allclose(before[:, : cut - 120], after[:, : cut - 120], atol=1e-6)
+    assert np.nanmax(np.abs(before[:, cut - 100 : cut] - after[:, cut - 100 : cut])) > 1e-6
+
+
+def test_revised_never_waits_longer_than_300_s():
+    network, (fhr, mhr, toco) = draw_network(), traces()
+    before = estimate_learned(network, fhr, mhr, toco)
+    cut = 8 * MIN
+    fhr[:, cut:], mhr[:, cut:] = 60, 60
+    after = estimate_learned(network, fhr, mhr, toco)
+    np.testing.assert_allclose(before[:, : cut - 1200], after[:, : cut - 1200], atol=1e-6)
+
+
+def test_lost_samples_have_no_probability_and_others_have_one():
+    network, (fhr, mhr, toco) = draw_network(), traces()
+    found = estimate_learned(network, fhr, mhr, toco)
+    assert found.shape == fhr.shape
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(fhr))
+    assert ((found >= 0) & (found <= 1))[np.isfinite(found)].all()
+
+
+def test_a_bed_does_not_know_of_the_others():
+    network, signals = draw_network(), traces()
+    together = estimate_learned(network, *signals)
+    alone = estimate_learned(network, *(x[1:] for x in signals))
+    np.testing.assert_allclose(together[1], alone[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 3, 8, 90, 1000])
+def test_short_records_are_read_too(n: int):
+    signals = traces()
+    assert estimate_learned(draw_network(), *(x[:, :n] for x in signals)).shape == (2, n)
+
+
+def test_without_the_file_there_is_no_network(tmp_path: Path):
+    assert load_network(tmp_path / "absent.npz") is None
+
+
+def test_a_file_of_something_else_is_an_error(tmp_path: Path):
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    with pytest.raises(KeyError):
+        load_network(tmp_path / "other.npz")
