@@ -32,6 +32,11 @@ TIME_BOX: Final = 25
 """Steps of a running mean; three of them are close to a Gaussian of 2 min."""
 RATE_BLUR_BINS: Final = 1.5
 PRIOR_MASS: Final = 0.05
+DOUBTED_BELOW_BPM: Final = 120.0
+DOUBT_PER_BPM: Final = 0.05
+DOUBT_MAX: Final = 1.0
+"""Between two rates held about equally long the lower one is the fall, not the baseline: each
+beat/min below this counts against a rate.  A fetus that is slow throughout is not affected."""
 COST_PER_BPM: Final = 4.0
 COST_MAX: Final = 150.0
 
@@ -191,7 +196,7 @@ def _find_path(cost: FloatArray, before: FloatArray | None) -> FloatArray:
 
 
 def _estimate_density(rate: FloatArray, support: FloatArray, *, skipped: int = 0) -> FloatArray:
-    """Share of the time around each step that the rate spends in each bin, steady stretches first.
+    """Share of the time around each step spent in each bin, steady stretches first, low rates doubted.
 
     The first `skipped` steps only lend their time to those behind them.
     """
@@ -208,7 +213,11 @@ def _estimate_density(rate: FloatArray, support: FloatArray, *, skipped: int = 0
     flat += np.bincount(cell + 1, (weight * share).ravel(), size)
     mass = _blur(np.asarray(flat.reshape(n_beds, n_steps, N_BINS), np.float64), skipped)
     density: FloatArray = (mass + PRIOR_MASS / N_BINS) / (mass.sum(axis=-1, keepdims=True) + PRIOR_MASS)
-    return density
+    rates_bpm = LOWEST_BPM + BIN_BPM * np.arange(N_BINS)
+    doubted: FloatArray = density * np.exp(
+        -(DOUBT_PER_BPM * (DOUBTED_BELOW_BPM - rates_bpm)).clip(0.0, DOUBT_MAX)
+    )
+    return doubted
 
 
 def _blur(mass: FloatArray, skipped: int) -> FloatArray:
