@@ -47,10 +47,12 @@ missing_packages() {
         has_library libdbus-1.so.3 || echo libdbus-1-3
         has_library libfontconfig.so.1 || echo libfontconfig1
         has_library libglib-2.0.so.0 || echo libglib2.0-0
-        has_library libxcb-cursor.so.0 || echo libxcb-cursor0
-        has_library libxkbcommon-x11.so.0 || echo libxkbcommon-x11-0
-        has_library libxcb-icccm.so.4 || echo libxcb-icccm4
-        has_library libxcb-keysyms.so.1 || echo libxcb-keysyms1
+        for name in xkbcommon-x11.so.0:libxkbcommon-x11-0 xcb-cursor.so.0:libxcb-cursor0 \
+            xcb-icccm.so.4:libxcb-icccm4 xcb-image.so.0:libxcb-image0 xcb-keysyms.so.1:libxcb-keysyms1 \
+            xcb-randr.so.0:libxcb-randr0 xcb-render-util.so.0:libxcb-render-util0 xcb-shape.so.0:libxcb-shape0 \
+            xcb-sync.so.1:libxcb-sync1 xcb-xfixes.so.0:libxcb-xfixes0 xcb-xkb.so.1:libxcb-xkb1; do
+            has_library "lib${name%%:*}" || echo "${name##*:}"
+        done
     fi
 }
 
