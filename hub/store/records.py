@@ -1,8 +1,9 @@
 """What is recorded beside the waves: bed events, alerts with their transitions, classifications."""
 
+import hashlib
 import logging
 from collections.abc import Sequence
-from typing import Any, Final, LiteralString, TypeVar
+from typing import Final, LiteralString, TypeVar
 
 import msgspec
 
@@ -13,6 +14,9 @@ from hub.store.session import Connection
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+MAX_ID_BYTES: Final = 200
+_LARGEST_TIME: Final = 2**63 - 1
 
 _SAVE_CLASSIFICATION: Final[LiteralString] = """
 INSERT INTO classification
@@ -32,7 +36,10 @@ async def write_events(connection: Connection, site: str, bed: str, events: Sequ
     await connection.cursor().executemany(
         "INSERT INTO bed_event (site, bed, id, kind, t_ms, event) VALUES (%s, %s, %s, %s, %s, %s)"
         " ON CONFLICT DO NOTHING",
-        [(site, bed, event.id, event.kind, event.t_ms, _to_json(event)) for event in events],
+        [
+            (site, bed, _event_key(event.id), event.kind, _bounded(event.t_ms), _to_json(event))
+            for event in events
+        ],
     )
 
 
@@ -41,8 +48,8 @@ async def read_events(
 ) -> list[BedEvent]:
     """Events of a bed in [from_ms, to_ms), by time."""
     cursor = await connection.execute(
-        "SELECT event::text FROM bed_event WHERE site = %s AND bed = %s AND t_ms >= %s AND t_ms < %s"
-        " ORDER BY t_ms, id",
+        "SELECT format('%%s/%%s at %%s', site, bed, t_ms), event::text FROM bed_event"
+        " WHERE site = %s AND bed = %s AND t_ms >= %s AND t_ms < %s ORDER BY t_ms, id",
         [site, bed, from_ms, to_ms],
     )
     return _from_json(await cursor.fetchall(), BedEvent)
@@ -56,7 +63,7 @@ async def write_transitions(connection: Connection, transitions: Sequence[AlertT
         await cursor.execute(
             "INSERT INTO alert_transition (alert_id, t_ms, from_state, to_state, cause, by, alert)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            [alert.id, step.t_ms, step.from_state, step.to_state, step.cause, step.by, body],
+            [alert.id, step.t_ms, step.from_state, step.to_state, step.cause, _plain(step.by), body],
         )
         await cursor.execute(
             "INSERT INTO alert (id, site, bed, rule, state, raised_ms, changed_ms, alert)"
@@ -79,7 +86,7 @@ async def write_transitions(connection: Connection, transitions: Sequence[AlertT
 async def read_open_alerts(connection: Connection) -> list[Alert]:
     """Alerts that are not clear, in the order in which they were raised."""
     cursor = await connection.execute(
-        "SELECT alert::text FROM alert WHERE state <> 'clear' ORDER BY raised_ms, id"
+        "SELECT id, alert::text FROM alert WHERE state <> 'clear' ORDER BY raised_ms, id"
     )
     return _from_json(await cursor.fetchall(), Alert)
 
@@ -89,7 +96,7 @@ async def read_alerts(
 ) -> list[Alert]:
     """Alerts as they stand, the one that changed last first."""
     cursor = await connection.execute(
-        "SELECT alert::text FROM alert WHERE (%(site)s::text IS NULL OR site = %(site)s)"
+        "SELECT id, alert::text FROM alert WHERE (%(site)s::text IS NULL OR site = %(site)s)"
         " AND (%(bed)s::text IS NULL OR bed = %(bed)s)"
         " AND (%(since_ms)s::bigint IS NULL OR changed_ms >= %(since_ms)s)"
         " ORDER BY changed_ms DESC, id LIMIT %(limit)s",
@@ -101,8 +108,8 @@ async def read_alerts(
 async def read_transitions(connection: Connection, alert_id: str) -> list[AlertTransition]:
     """All that happened to one alert, in order."""
     cursor = await connection.execute(
-        "SELECT jsonb_build_object('alert', alert, 'from_state', from_state, 'to_state', to_state,"
-        " 'cause', cause, 't_ms', t_ms, 'by', by)::text"
+        "SELECT number::text, jsonb_build_object('alert', alert, 'from_state', from_state,"
+        " 'to_state', to_state, 'cause', cause, 't_ms', t_ms, 'by', by)::text"
         " FROM alert_transition WHERE alert_id = %s ORDER BY number",
         [alert_id],
     )
@@ -154,7 +161,7 @@ async def read_classifications(
     return [
         StoredClassification(fetus, origin_ms, algorithm, revision, reading)
         for fetus, origin_ms, algorithm, revision, body in await cursor.fetchall()
-        for reading in _from_json([(body,)], Classification)
+        for reading in _from_json([(f"{site}/{bed} from {origin_ms}", body)], Classification)
     ]
 
 
@@ -163,12 +170,31 @@ def _to_json(value: object) -> str:
     return msgspec.json.encode(value).decode().replace("\\u0000", "\\ufffd")
 
 
-def _from_json(rows: Sequence[tuple[Any, ...]], kind: type[T]) -> list[T]:
+def _plain(text: str | None) -> str | None:
+    return None if text is None else text.replace("\0", "\ufffd")
+
+
+def _event_key(event_id: str) -> str:
+    """Give the id, or, where a site sends one that no index can hold, a name for it."""
+    if len(event_id.encode()) <= MAX_ID_BYTES and "\0" not in event_id:
+        return event_id
+    return "sha256:" + hashlib.sha256(event_id.encode()).hexdigest()
+
+
+def _bounded(t_ms: int) -> int:
+    """Give a time that fits the column; the record itself keeps what the site said."""
+    return max(-_LARGEST_TIME, min(t_ms, _LARGEST_TIME))
+
+
+def _from_json(rows: Sequence[tuple[str, str]], kind: type[T]) -> list[T]:
+    """Decode (which, body); a record that cannot be is left out and named, without a word of its content."""
     values = []
-    for (body,) in rows:
+    for which, body in rows:
         try:
             values.append(msgspec.json.decode(body, type=kind))
         except msgspec.ValidationError as error:
-            # One record that an older hub wrote in another form must not hide all the others.
-            _log.error("stored %s left out: %s: %s", kind.__name__, error, body)  # no fault of ours
+            # One record that an older hub wrote in another form must not hide all the others.  Of the
+            # complaint only the place is logged: the rest may quote a text, and so a patient.
+            complaint = str(error).rpartition(" - at ")[2]
+            _log.error("stored %s %s left out, it does not fit: %s", kind.__name__, which, complaint)
     return values

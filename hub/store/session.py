@@ -40,8 +40,8 @@ _CHECK_S: Final = 2.0
 _STALE_WITHIN_S: Final = 2.0
 """A connection that died while idle fails at its next use within this; a frozen server takes longer."""
 
-_HOPELESS_CLASSES: Final = frozenset({"28", "3D"})
-"""Not allowed to log in; no such database."""
+_HOPELESS_CLASSES: Final = frozenset({"28", "3D", "54"})
+"""Not allowed to log in; no such database; a value that is too large."""
 _HOPELESS_SENTENCE: Final = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|is not permitted to log in"
     r"|(role|database) \".*\" does not exist|permission denied for database|SSL was required"

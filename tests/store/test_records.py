@@ -1,6 +1,7 @@
 """Events, alerts and classifications are recorded once and come back as they were."""
 
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
@@ -122,6 +123,35 @@ async def test_a_text_with_a_nul_character_does_not_stop_the_store(store: Store)
     assert (event.text[0], event.text[-1]) == ("a", "c")
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [{"id": "a\0b"}, {"id": "x" * 60_000}, {"t_ms": 10**25}, {"t_ms": -(10**25)}, {"values": {"\0": 1e308}}],
+)
+async def test_an_event_of_any_form_is_kept_and_holds_up_no_other(
+    store: Store, postgres_dsn: str, odd: dict[str, Any]
+) -> None:
+    strange = replace(_event(1), **odd)
+    for _ in range(2):
+        await store.append_events(*BED, [strange, _event(2)])
+    assert _event(2) in await store.read_events(*BED, T_MS, T_MS + 10)
+    with psycopg.connect(postgres_dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM bed_event").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("broken", ["""jsonb_set(event, '{kind}', event->'text')""", "event - 't_ms'"])
+async def test_what_a_record_says_never_reaches_the_log(
+    store: Store, postgres_dsn: str, broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.append_events(*BED, [_event(1, "架空花子 0312345678"), _event(2)])
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(f"UPDATE bed_event SET event = {broken} WHERE t_ms = {T_MS + 1}".encode())
+    assert await store.read_events(*BED, T_MS, T_MS + 10) == [_event(2)]
+    assert f"stored BedEvent h012/bed1 at {T_MS + 1} left out" in caplog.text
+    assert "花子" not in caplog.text
+    assert "0312345678" not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 # ----------------------------------------------------------------------- alerts
 
 
@@ -133,6 +163,15 @@ async def test_an_open_alert_survives_and_a_cleared_one_is_history(store: Store)
     assert await store.read_open_alerts() == [step.alert]
     assert [alert.id for alert in await store.read_alerts()] == [second.id, first.id]
     assert await store.read_transitions(first.id) == [_raised(first), step]
+
+
+async def test_a_name_with_a_nul_character_does_not_stop_the_store(store: Store) -> None:
+    step = _acknowledged(_alert(), T_MS + 5000)
+    await store.save_transitions(
+        [replace(step, by="K\0M", alert=replace(step.alert, acknowledged_by="K\0M"))]
+    )
+    (known,) = await store.read_transitions(_alert().id)
+    assert (known.by, known.alert.acknowledged_by) == ("K\ufffdM", "K\ufffdM")
 
 
 async def test_steps_sent_again_change_nothing(store: Store) -> None:
@@ -210,4 +249,4 @@ async def test_a_record_in_another_form_does_not_hide_the_others(
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute("UPDATE alert SET alert = alert - 'priority' WHERE id = %s", [_alert(1).id])
     assert await store.read_open_alerts() == [_alert(2)]
-    assert "stored Alert left out" in caplog.text
+    assert f"stored Alert {_alert(1).id} left out, it does not fit: Object missing" in caplog.text
