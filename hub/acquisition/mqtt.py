@@ -68,6 +68,7 @@ class BrokerLink:
                 async with self._connect() as client:
                     for topic in TOPICS:
                         await client.subscribe(topic, qos=1)
+                        _raise_if_cancelled()
                     self._client, was_connected, retry_s = client, True, FIRST_RETRY_S
                     _log.info("broker %s:%d connected", self._address.host, self._address.port)
                     async for (
@@ -80,6 +81,7 @@ class BrokerLink:
                 was_connected = False
             finally:
                 self._client = None
+            _raise_if_cancelled()
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, LAST_RETRY_S)
 
@@ -107,6 +109,13 @@ class BrokerLink:
             timeout=PUBLISH_TIMEOUT_S,
             queue_type=self._sink,
         )
+
+
+def _raise_if_cancelled() -> None:
+    """Make up for `wait_for` of Python 3.11, which drops a cancellation that comes with the answer."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _sink(on_message: Callable[[str, bytes], None]) -> type[asyncio.Queue[aiomqtt.Message]]:
