@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -29,6 +29,12 @@ def _run(work: Coroutine[Any, Any, None], level: str = "INFO") -> None:
             error = error.exceptions[0]
         typer.echo(f"ctg-hub: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+def _refuse_constant(name: str) -> None:
+    # Python reads and writes NaN and Infinity, which are not JSON.
+    msg = f"expected JSON, got {name}"
+    raise ValueError(msg)
 
 
 @app.command()
@@ -71,12 +77,53 @@ def broker(
 
 
 @app.command()
+def analyse(
+    record: Annotated[Path, typer.Argument(help="Recording: WFDB, CSV, NPZ, EDF+, FHRMA .fhr or .fhrm")],
+    weeks: Annotated[float | None, typer.Option(min=20, max=45, help="Gestational age [the file's]")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write the strip: .png, .svg or .pdf")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the findings as JSON")] = None,
+    from_time: Annotated[str, typer.Option("--from", help="Minutes, m:ss or h:mm:ss")] = "0",
+    to_time: Annotated[str | None, typer.Option("--to", help="Minutes, m:ss or h:mm:ss [the end]")] = None,
+    language: Annotated[Literal["ja", "en"], typer.Option(help="Language of report and picture")] = "ja",
+    antenatal: Annotated[bool, typer.Option("--antenatal", help="Before labour: add NST and STV")] = False,
+    one_fetus: Annotated[bool, typer.Option("--one-fetus", help="Traces are sensors of one fetus")] = False,
+    dpi: Annotated[int, typer.Option(min=50, max=600, help="Resolution of the picture")] = 150,
+) -> None:
+    """Read a recording, print what is found and draw the strip.  Reading aid only."""
+    from hub.report.command import AnalyseOrder, carry_out
+    from hub.report.words import parse_clock
+
+    try:
+        from_s, to_s = parse_clock(from_time), None if to_time is None else parse_clock(to_time)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    order = AnalyseOrder(
+        record=record,
+        language=language,
+        gestational_weeks=weeks,
+        from_s=from_s,
+        to_s=to_s,
+        is_antenatal=antenatal,
+        is_one_fetus=one_fetus,
+        picture=picture,
+        dpi=dpi,
+        document=json_file,
+    )
+    try:
+        for line in carry_out(order):
+            typer.echo(line)
+    except HubError as error:
+        typer.echo(f"ctg-hub: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
 def classify(cases: Annotated[Path, typer.Argument(help="JSON file of findings")]) -> None:
     """Classify findings in the form of golden-classification.json and print the results."""
     from hub.dsp.cases import classify_cases
 
     try:
-        document = json.loads(cases.read_text(encoding="utf-8"))
+        document = json.loads(cases.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         result = classify_cases(document)
     except (OSError, ValueError) as error:
         typer.echo(f"ctg-hub: {cases}: {error}", err=True)

@@ -64,8 +64,10 @@ def _classify_case(case: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _compare_jsog(
-    result: Mapping[str, Any], expected: Mapping[str, Any], findings: Mapping[str, Any]
+    result: Mapping[str, Any], expected: object, findings: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
+    if not isinstance(expected, Mapping):
+        return [{"field": "jsog", "expected": expected, "got": dict(result)}]
     wrong = [name for name in expected if expected[name] != result.get(name)]
     of_cell = {"cell", "deceleration_class", "na_fallback"}
     if wrong and set(wrong) <= of_cell and any(_holds(expected, tie) for tie in _ties(result, findings)):

@@ -132,7 +132,7 @@ def report_nst(fhr: FloatArray, analysis: Analysis, *, fs: float = FS_HZ) -> Nst
         NstCondition("baseline", _is_baseline_normal(segments), "V2"),
         NstCondition("variability", _is_variability_normal(segments, variability_bpm), "V2"),
         NstCondition("reactive", _is_met(verdict), "V2"),
-        NstCondition("no_deceleration", falls == 0 if segments else None, "V2"),
+        NstCondition("no_deceleration", _is_without_falls(falls, valid_fraction), "V2"),
     )
     baselines = [c.baseline_raw_bpm for c in segments if c.baseline_raw_bpm is not None]
     return NstReport(
@@ -185,10 +185,16 @@ def _is_met(verdict: NstVerdict) -> bool | None:
 
 
 def _is_baseline_normal(segments: Sequence[Classification]) -> bool | None:
-    classes = {c.baseline_class for c in segments}
-    if classes - {None, BaselineClass.NORMAL}:
+    if any(c.baseline_class not in (None, BaselineClass.NORMAL) for c in segments):
         return False
-    return True if classes == {BaselineClass.NORMAL} else None
+    are_read = all(c.baseline_class is not None and c.indeterminate is None for c in segments)
+    return True if segments and are_read else None
+
+
+def _is_without_falls(count: int, valid_fraction: float) -> bool | None:
+    if count:
+        return False
+    return True if valid_fraction >= rules.POOR_SIGNAL_FRACTION.value else None
 
 
 def _median_variability(pieces: FloatArray) -> float | None:
