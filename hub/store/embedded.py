@@ -48,6 +48,7 @@ _SETTINGS: Final = {
     "full_page_writes": "on",
     "synchronous_commit": "on",
     "password_encryption": "scram-sha-256",
+    "log_error_verbosity": "terse",  # details quote rows
     "log_min_messages": "warning",
     "log_min_error_statement": "panic",  # a failed statement may carry waves; it stays out of the log
     "autovacuum_naptime": "20s",
@@ -84,13 +85,16 @@ class EmbeddedPostgres:
         """Start the server, or take over the one that runs; returns when it answers.  Raises StoreError."""
         if self._cluster is None:
             self._cluster = prepare_cluster(self._folder)
-        self._hold_folder()
         try:
-            if self._take_over():
-                return
-            self._end_leftovers()
-            self._launch()
-            self._create_database()
+            self._hold_folder()
+            if not self._take_over():
+                self._end_leftovers()
+                self._launch()
+                self._create_database()
+        except OSError as error:
+            self._release_folder()
+            msg = f"{self._folder}: PostgreSQL cannot be started: {error.strerror or error}"
+            raise StoreError(msg) from error
         except BaseException:
             self._release_folder()
             raise
@@ -162,7 +166,7 @@ class EmbeddedPostgres:
                 continue
             self._spawn()
             if self._becomes_ready():
-                (self._prepared.home / "port").write_text(f"{self._port}\n")
+                self._record_port()
                 return
             reason = self._last_words()
             if "Address already in use" not in reason:
@@ -266,6 +270,14 @@ class EmbeddedPostgres:
     def _dsn(self, role: str, database: str) -> str:
         password = self._prepared.password(role)
         return f"postgresql://{role}:{password}@{HOST}:{self._port}/{database}"
+
+    def _record_port(self) -> None:
+        """Write the port down for the next hub; without it that one starts the server again."""
+        if self._recorded_port() != self._port:
+            try:
+                (self._prepared.home / "port").write_text(f"{self._port}\n")
+            except OSError as error:
+                _log.warning("%s: the port cannot be written down: %s", self._folder, error.strerror)
 
     def _recorded_port(self) -> int | None:
         try:

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from hub.errors import StoreError
-from hub.store import cluster
+from hub.store import cluster, embedded
 from hub.store.cluster import prepare_cluster
 from hub.store.embedded import EmbeddedPostgres, _processes_in
 from tests.store.conftest import folder_for_postgres
@@ -193,7 +193,10 @@ def test_a_server_left_running_elsewhere_is_stopped_not_doubled(make: Make, prep
     assert _ask(server, "SELECT 1") == 1
 
 
-def test_a_frozen_server_left_behind_is_replaced(make: Make, prepared_folder: Path) -> None:
+def test_a_frozen_server_left_behind_is_replaced(
+    make: Make, prepared_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "KILL_TIMEOUT_S", 0.5)
     pid = _left_running(prepared_folder)
     os.kill(pid, signal.SIGSTOP)
     server = make()
@@ -222,6 +225,19 @@ def test_a_folder_that_cannot_be_written_is_named(make: Make, open_folder: Path)
     blocked.write_text("not a folder")
     with pytest.raises(StoreError, match=f"{blocked}/db cannot be used"):
         make(blocked / "db").start()
+
+
+def test_files_that_cannot_be_written_are_named_or_done_without(make: Make, prepared_folder: Path) -> None:
+    home = prepare_cluster(prepared_folder).home
+    (home / "port").mkdir()
+    server = make()
+    server.start()
+    assert _ask(server, "SELECT 1") == 1
+    server.stop()
+    (home / "hub.lock").unlink()
+    (home / "hub.lock").mkdir()
+    with pytest.raises(StoreError, match="PostgreSQL cannot be started: Is a directory"):
+        server.start()
 
 
 def test_an_initdb_that_was_cut_off_is_done_again(make: Make, prepared_folder: Path) -> None:
