@@ -19,6 +19,8 @@ async def run_broker(host: str, port: int) -> None:
         "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
         "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
     }
+    for chatty in ("amqtt", "transitions"):  # every message and every state at INFO
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     broker = Broker(config)
     await broker.start()
     _log.info("broker listens on %s:%d", host, port)
