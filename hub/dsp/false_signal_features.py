@@ -1,7 +1,7 @@
 """What the learned detector looks at: 2-second steps of a bed described by numbers near one; causal."""
 
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from hub.dsp.running import (
     Float32Array,
     RateHistory,
     RealArray,
+    Rows,
     RunningSums,
     find_last,
     sum_steps,
@@ -130,6 +131,13 @@ class FeatureStream:
         self._recent = RateHistory(n_beds, memory_s=180)
         self._mother_level = RateHistory(n_beds, memory_s=1200)
 
+    def parts(self) -> list[npt.NDArray[Any]]:
+        """Give the carried arrays."""
+        own = [self._fhr, self._mhr, self._toco, self._fhr_age, self._mhr_age]
+        own += [self._before_jump, self._jump, self._jump_age, self._gap, self._run]
+        others: list[Rows] = [*self._sums.values(), self._level, self._recent, self._mother_level]
+        return own + [part for other in others for part in other.parts()]
+
     def push(self, fhr: FloatArray, mhr: FloatArray, toco: FloatArray) -> Float32Array:
         """Describe the next steps.
 
@@ -184,8 +192,9 @@ class FeatureStream:
         start_gap = take_last(gap, at_start, self._gap)
         run = np.where(at_start >= 0, ends - at_start, ends + 1 + self._run[:, None])
         self._fhr, self._fhr_age = held[:, -1].copy(), age[:, -1].copy()
-        self._before_jump, self._jump, self._jump_age = before_jump[:, -1], jump[:, -1], jump_age[:, -1]
-        self._gap, self._run = start_gap[:, -1], run[:, -1]
+        self._before_jump, self._jump = before_jump[:, -1].copy(), jump[:, -1].copy()
+        self._jump_age = jump_age[:, -1].astype(np.float32)
+        self._gap, self._run = start_gap[:, -1].copy(), run[:, -1].astype(np.float32)
         n_valid = sum_steps(valid)
         mean = sum_steps(np.where(valid, f, np.float32(0))) / np.maximum(n_valid, 1)
         return _Fetus(

@@ -3,16 +3,20 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from hub.dsp.false_signal_features import FeatureStream
-from hub.dsp.network import HeadStream, Network, RecurrentStream
-from hub.dsp.running import STEP_SAMPLES, Float32Array
+from hub.dsp.network import LIVE_AHEAD, REVISED_AHEAD, HeadStream, Network, RecurrentStream
+from hub.dsp.running import STEP_SAMPLES, BedIndex, Float32Array, Rows, copy_rows
 from hub.model import FloatArray
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "false_signal.npz"
+LIVE_DELAY: Final = sum(LIVE_AHEAD) * STEP_SAMPLES
+REVISED_DELAY: Final = sum(REVISED_AHEAD) * STEP_SAMPLES
+"""Samples by which the answers come later, besides the rest of their step."""
 BLOCK_STEPS: Final = 100
 BLOCK_BEDS: Final = 125
 """Beds and steps worked on at a time, so that what is worked on stays in the cache."""
@@ -35,18 +39,18 @@ def load_network(path: Path = WEIGHTS) -> Network | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decided:
-    """Probabilities that became known with a block; each continues where the block before ended."""
+    """What a block of n samples decided; shape (n_beds, n), NaN where a bed had not begun."""
 
     now: FloatArray
-    """Shape (n_beds, n_samples), decided at once."""
+    """Probabilities of the samples of the block."""
     live: FloatArray
-    """Decided 28 s later, at most 30 s after the sample."""
-    revised: FloatArray
-    """Decided 298 s later, at most 300 s after the sample."""
+    """Of the samples `LIVE_DELAY` before them."""
+    revised: FloatArray | None
+    """Of the samples `REVISED_DELAY` before them."""
 
 
 class LearnedStream:
-    """Follow some beds live; how the stream was cut does not matter.
+    """Follow some beds live.
 
     Parameters
     ----------
@@ -59,26 +63,64 @@ class LearnedStream:
 
     Notes
     -----
-    The answers for a sample come with the end of its step of 2 s or later.
+    How the stream was cut into blocks does not matter.  Beds that are not in step
+    with the others are taken out with `select`, pushed by themselves and put back
+    with `store`.
     """
 
     def __init__(self, network: Network, n_beds: int, *, is_revised: bool = True) -> None:
+        self._network, self._is_revised = network, is_revised
         self._features = FeatureStream(n_beds)
         self._recurrent = RecurrentStream(network, n_beds)
         heads = (network.now, network.live, network.revised) if is_revised else (network.now, network.live)
         self._heads = [HeadStream(head, n_beds) for head in heads]
-        self._rest = np.zeros((3, n_beds, 0), np.float32)
+        self._age = np.zeros(n_beds, np.int64)
+
+    def parts(self) -> list[npt.NDArray[Any]]:
+        """Give the carried arrays."""
+        streams: list[Rows] = [self._features, self._recurrent, *self._heads]
+        return [self._age, *(part for stream in streams for part in stream.parts())]
+
+    def select(self, rows: BedIndex) -> "LearnedStream":
+        """Copy some beds into a stream of their own."""
+        part = LearnedStream(self._network, self._age[rows].size, is_revised=self._is_revised)
+        copy_rows(self, rows, part, slice(None))
+        return part
+
+    def store(self, rows: BedIndex, part: "LearnedStream") -> None:
+        """Carry on with what `part` knows of some beds."""
+        copy_rows(part, slice(None), self, rows)
+
+    def reset(self, rows: BedIndex) -> None:
+        """Begin some beds anew."""
+        self.store(rows, LearnedStream(self._network, self._age[rows].size, is_revised=self._is_revised))
 
     def push(self, fhr: FloatArray, mhr: FloatArray, toco: FloatArray) -> Decided:
-        """Take the next samples of all beds, shape (n_beds, n_samples) at 4 Hz, NaN for loss."""
-        samples = np.concatenate((self._rest, np.stack((fhr, mhr, toco)).astype(np.float32)), axis=-1)
-        n = samples.shape[-1] // STEP_SAMPLES * STEP_SAMPLES
-        self._rest = samples[..., n:].copy()
-        joined = self._recurrent.push(_time_first(self._features.push(*samples[..., :n])))
-        decided = [_to_samples(head.push(joined)) for head in self._heads]
-        if len(decided) < 3:
-            decided.append(np.empty((fhr.shape[0], 0)))
-        return Decided(*decided)
+        """Take the next samples of all beds.
+
+        Parameters
+        ----------
+        fhr, mhr, toco : ndarray, shape (n_beds, n_samples)
+            As in `estimate_learned`; a whole number of steps of 8 samples.
+
+        Returns
+        -------
+        Decided
+            Probabilities; those of lost samples have no meaning.
+
+        Raises
+        ------
+        ValueError
+            If the shapes differ or the length is not a multiple of 8.
+        """
+        joined = self._recurrent.push(_time_first(self._features.push(fhr, mhr, toco)))
+        sample = self._age[:, None] + np.arange(fhr.shape[-1])
+        self._age = self._age + fhr.shape[-1]
+        answers = []
+        for head, delay in zip(self._heads, (0, LIVE_DELAY, REVISED_DELAY), strict=False):
+            answer = _to_samples(head.push(joined))
+            answers.append(np.where(sample >= delay, answer, np.nan))
+        return Decided(answers[0], answers[1], answers[2] if self._is_revised else None)
 
 
 def estimate_learned(
@@ -132,10 +174,11 @@ def _estimate_group(network: Network, signals: Float32Array, *, is_revised: bool
         settled.append(stream.push(joined))
         recent = [*recent, joined][-n_kept:]
     tail = np.concatenate(recent)[-slow.reach :]
+    answers = [np.concatenate(settled)[slow.reach :]]
     if is_revised:
-        settled.append(HeadStream(network.live, n_beds).push(tail))
-    settled.append(HeadStream(network.now, n_beds).push(tail[-network.live.reach :]))
-    return _to_samples(np.concatenate(settled))
+        answers.append(HeadStream(network.live, n_beds).push(tail)[network.live.reach :])
+    answers.append(HeadStream(network.now, n_beds).push(tail[-network.live.reach :]))
+    return _to_samples(np.concatenate(answers))
 
 
 def _time_first(features: Float32Array) -> Float32Array:

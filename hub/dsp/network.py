@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from hub.dsp.running import Float32Array
 
@@ -142,6 +143,10 @@ class RecurrentStream:
         self._layers = network.recurrent
         self._states = [np.zeros((n_beds, layer.n_units), np.float32) for layer in network.recurrent]
 
+    def parts(self) -> list[npt.NDArray[Any]]:
+        """Give the carried arrays."""
+        return list(self._states)
+
     def push(self, features: Float32Array) -> Float32Array:
         """Take features (n_steps, n_beds, n_features); give the last layer's states before them, joined."""
         x = features
@@ -153,29 +158,45 @@ class RecurrentStream:
 
 
 class HeadStream:
-    """One head; each step comes out once the steps it waits for have come in."""
+    """One head; what it gives belongs to steps `reach` before those it was given.
+
+    Parameters
+    ----------
+    head : Head
+        Its weights.
+    n_beds : int
+        Number of beds, all starting now.
+
+    Notes
+    -----
+    The first `reach` answers belong to no step and mean nothing.
+    """
 
     def __init__(self, head: Head, n_beds: int) -> None:
         width = head.project.shape[1]
         self._head = head
-        self._waiting = [np.zeros((0, n_beds, width), np.float32) for _ in head.ahead]
+        self._waiting = [np.zeros((distance, n_beds, width), np.float32) for distance, _, _ in head.ahead]
+
+    def parts(self) -> list[npt.NDArray[Any]]:
+        """Give the carried arrays."""
+        return [waiting.swapaxes(0, 1) for waiting in self._waiting]
 
     def push(self, joined: Float32Array) -> Float32Array:
-        """Take what `RecurrentStream` gives; give probabilities (n_decided, n_beds, 8) of the next steps."""
+        """Take n steps as `RecurrentStream` gives them; give n probabilities, shape (n_steps, n_beds, 8)."""
         head = self._head
         z = _multiply(joined, head.project)
         z += head.project_bias
         np.maximum(z, 0, out=z)
+        n_steps = z.shape[0]
         for k, (distance, weights, bias) in enumerate(head.ahead):
             z = np.concatenate((self._waiting[k], z))
-            n_ready = max(z.shape[0] - distance, 0)
-            self._waiting[k] = z[n_ready:].copy()
+            self._waiting[k] = z[n_steps:].copy()
             width = weights.shape[1]
-            added = _multiply(z[:n_ready], weights[:width])
-            added += _multiply(z[distance : distance + n_ready], weights[width:])
+            added = _multiply(z[:n_steps], weights[:width])
+            added += _multiply(z[distance:], weights[width:])
             added += bias
             np.maximum(added, 0, out=added)
-            added += z[:n_ready]
+            added += z[:n_steps]
             z = added
         logits = _multiply(z, head.output)
         logits += head.output_bias

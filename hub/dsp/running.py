@@ -1,7 +1,7 @@
 """What a bed's past leaves behind: running sums, rates it has had, values held.  Causal, state carried."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,8 @@ from scipy.signal import lfilter
 Float32Array = npt.NDArray[np.float32]
 RealArray = npt.NDArray[np.floating[Any]]
 """Of either width; Python numbers widen only in the eyes of the type checker."""
+
+BedIndex = npt.NDArray[np.intp] | slice
 
 STEP_SAMPLES: Final = 8
 STEP_S: Final = 2.0
@@ -20,6 +22,19 @@ _BIN_BPM: Final = 5.0
 _BINS: Final = 40
 _TICK_STEPS: Final = 10
 """The histograms are renewed every 20 s: a level of minutes does not need more."""
+
+
+class Rows(Protocol):
+    """What is carried on of several beds side by side, from block to block."""
+
+    def parts(self) -> list[npt.NDArray[Any]]:
+        """Give the arrays that are carried, the bed first; writing into them changes what is carried."""
+
+
+def copy_rows(source: Rows, source_rows: BedIndex, target: Rows, target_rows: BedIndex) -> None:
+    """Carry on in some rows of `target` what is carried in rows of `source`."""
+    for old, new in zip(source.parts(), target.parts(), strict=True):
+        new[target_rows] = old[source_rows]
 
 
 class RunningSums:
@@ -43,6 +58,10 @@ class RunningSums:
         self._b = np.array([1 - kept], np.float32)
         self._a = np.array([1, -kept], np.float32)
         self._state = np.zeros((n_beds, n_quantities, 1), np.float32)
+
+    def parts(self) -> list[npt.NDArray[Any]]:
+        """Give the carried arrays."""
+        return [self._state]
 
     def push(self, quantities: Float32Array) -> Float32Array:
         """Add a block of shape (n_beds, n_quantities, n_steps); give the sums after each step."""
@@ -86,13 +105,17 @@ class RateHistory:
         self._kept = np.float32(np.exp(-_TICK_STEPS * STEP_S / memory_s))
         self._counts = np.zeros((n_beds, _BINS), np.float32)
         self._unfinished = np.zeros((n_beds, _BINS), np.float32)
-        self._phase = 0
+        self._phase = np.zeros(n_beds, np.int64)
+
+    def parts(self) -> list[npt.NDArray[Any]]:
+        """Give the carried arrays."""
+        return [self._counts, self._unfinished, self._phase]
 
     def push(self, rate: RealArray, weight: RealArray) -> RateSummary:
         """Add the rates of some steps, shape (n_beds, n_steps), each with a weight of 0 to 1."""
         n_beds, n_steps = rate.shape
-        tick = (self._phase + np.arange(n_steps)) // _TICK_STEPS
-        n_ticks = int(tick[-1]) + 1 if n_steps else 0
+        tick = (self._phase[:, None] + np.arange(n_steps)) // _TICK_STEPS
+        n_ticks = int(tick[:, -1].max()) + 1 if n_beds and n_steps else 0
         scaled = (rate - np.float32(_BIN_LOWEST_BPM)) / np.float32(_BIN_BPM)
         bins = np.clip(scaled, 0, _BINS - 1).astype(np.int32)
         cell = (np.arange(n_beds, dtype=np.int32)[:, None] * n_ticks + tick) * _BINS + bins
@@ -107,9 +130,9 @@ class RateHistory:
         near[:, :, :-1] += known[:, :, 1:]
         safe = np.maximum(mass, np.float32(1e-3))
         return RateSummary(
-            median_bpm=_quantile(known, total, safe, 0.5)[:, tick],
-            spread_bpm=(_quantile(known, total, safe, 0.9) - _quantile(known, total, safe, 0.1))[:, tick],
-            mass=mass[:, tick],
+            median_bpm=_quantile(known, total, safe, 0.5)[row, tick],
+            spread_bpm=(_quantile(known, total, safe, 0.9) - _quantile(known, total, safe, 0.1))[row, tick],
+            mass=mass[row, tick],
             share_here=near[row, tick, bins] / safe[row, tick],
         )
 
@@ -117,15 +140,16 @@ class RateHistory:
         """Give the counts known at the start of each tick, shape (n_beds, n_ticks, bins)."""
         n_beds, n_ticks, _ = new.shape
         end = self._phase + n_steps
-        complete = end // _TICK_STEPS
+        row, complete = np.arange(n_beds), end // _TICK_STEPS
         known = np.empty((n_beds, n_ticks + 1, _BINS), np.float32)
         known[:, 0] = self._counts
         if n_ticks:
             new[:, 0] += self._unfinished
             for k in range(n_ticks):
                 known[:, k + 1] = known[:, k] * self._kept + new[:, k]
-            self._unfinished = new[:, complete].copy() if complete < n_ticks else np.zeros_like(new[:, 0])
-        self._counts = known[:, complete].copy()
+            is_unfinished = (complete < n_ticks)[:, None]
+            self._unfinished = np.where(is_unfinished, new[row, np.minimum(complete, n_ticks - 1)], 0)
+        self._counts = known[row, complete]
         self._phase = end % _TICK_STEPS
         return known[:, :n_ticks]
 

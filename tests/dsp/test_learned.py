@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.dsp.false_signal_features import N_FEATURES
-from hub.dsp.learned import LearnedStream, estimate_learned, load_network
+from hub.dsp.learned import LIVE_DELAY, REVISED_DELAY, LearnedStream, estimate_learned, load_network
 from hub.dsp.network import LIVE_AHEAD, REVISED_AHEAD, Network
 from hub.dsp.running import Float32Array
 from hub.model import FloatArray
 
 MIN = 240
-N = 12 * MIN + 5
+N = 12 * MIN
 
 
 def draw_network(seed: int = 0, n_units: int = 6, width: int = 4) -> Network:
@@ -48,27 +48,77 @@ def traces(n: int = N, n_beds: int = 2) -> tuple[FloatArray, FloatArray, FloatAr
 
 
 @settings(max_examples=10, deadline=None)
-@given(cuts=st.lists(st.integers(0, N), max_size=6))
+@given(cuts=st.lists(st.integers(0, N // 8), max_size=6))
 def test_how_the_stream_is_cut_does_not_matter(cuts: list[int]):
     network, signals = draw_network(), traces()
     whole = LearnedStream(network, 2).push(*signals)
-    stream, at = LearnedStream(network, 2), [0, *sorted(cuts), N]
-    parts = [stream.push(*(x[:, a:b] for x in signals)) for a, b in pairwise(at)]
+    stream, at = LearnedStream(network, 2), [0, *sorted(cuts), N // 8]
+    parts = [stream.push(*(x[:, 8 * a : 8 * b] for x in signals)) for a, b in pairwise(at)]
     for name in ("now", "live", "revised"):
         joined = np.concatenate([getattr(part, name) for part in parts], axis=1)
         np.testing.assert_allclose(joined, getattr(whole, name), atol=1e-5)
 
 
 def test_a_whole_record_reads_as_the_stream_left_it():
-    network, signals = draw_network(), traces(12 * MIN)
+    network, signals = draw_network(), traces()
     streamed = LearnedStream(network, 2).push(*signals)
+    assert streamed.revised is not None
     whole = estimate_learned(network, *signals)
-    settled, live = 12 * MIN - 149 * 8, 12 * MIN - 14 * 8
     expected = np.concatenate(
-        (streamed.revised[:, :settled], streamed.live[:, settled:live], streamed.now[:, live:]), axis=1
+        (
+            streamed.revised[:, REVISED_DELAY:],
+            streamed.live[:, N - REVISED_DELAY + LIVE_DELAY :],
+            streamed.now[:, -LIVE_DELAY:],
+        ),
+        axis=1,
     )
     at = np.isfinite(signals[0])
     np.testing.assert_allclose(whole[at], expected[at], atol=1e-5)
+
+
+def test_a_delayed_answer_is_missing_until_its_sample_is_there():
+    decided = LearnedStream(draw_network(), 2).push(*traces())
+    assert decided.revised is not None
+    for answer, delay in ((decided.now, 0), (decided.live, LIVE_DELAY), (decided.revised, REVISED_DELAY)):
+        assert np.isnan(answer[:, :delay]).all()
+        assert np.isfinite(answer[:, delay:]).all()
+
+
+def test_beds_may_be_taken_out_of_step_and_put_back():
+    network, signals = draw_network(), traces()
+    cut = 1000
+    first, second = [x[:, :cut] for x in signals], [x[:, cut:] for x in signals]
+    together = LearnedStream(network, 2)
+    together.push(*first)
+    expected = together.push(*second)
+    stream = LearnedStream(network, 2)
+    stream.push(*first)
+    late = stream.select(np.array([1]))
+    early = stream.select(slice(0, 1))
+    answers = [bed.push(*(x[k : k + 1] for x in second)) for k, bed in enumerate((early, late))]
+    np.testing.assert_allclose([a.live[0] for a in answers], expected.live, atol=1e-5)
+    stream.store(np.array([1]), late)
+    stream.store(slice(0, 1), early)
+    again = [stream.push(*signals).live, together.push(*signals).live]
+    np.testing.assert_allclose(again[0], again[1], atol=1e-5)
+
+
+def test_a_bed_that_begins_anew_forgets_everything():
+    network, signals = draw_network(), traces()
+    expected = LearnedStream(network, 2).push(*signals)
+    stream = LearnedStream(network, 2)
+    stream.push(*(x[:, :1000] for x in signals))
+    stream.reset(np.array([1]))
+    found = stream.push(*signals)
+    np.testing.assert_allclose(found.live[1], expected.live[1], atol=1e-5)
+    assert np.nanmax(np.abs(found.live[0] - expected.live[0])) > 1e-3
+
+
+def test_without_the_slow_head_nothing_is_revised():
+    network, signals = draw_network(), traces()
+    quick, full = (LearnedStream(network, 2, is_revised=x).push(*signals) for x in (False, True))
+    assert quick.revised is None
+    np.testing.assert_array_equal(quick.live, full.live)
 
 
 def test_live_only_never_waits_longer_than_30_s():
