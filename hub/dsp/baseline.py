@@ -58,7 +58,8 @@ FIXED_WEIGHT: Final = 1e4
 _BLOCK: Final = round(BLOCK_S * FS_HZ)
 _BLOCKS_PER_STEP: Final = round(STEP_S / BLOCK_S)
 _TIME_REACH: Final = 3 * (TIME_BOX // 2)
-_BLUR_STEPS: Final = 60
+_BLUR_STEPS: Final = 16
+"""Products of matrices this small stay on one core; larger ones would wait for the others at every bed."""
 
 
 class BaselinePast(NamedTuple):
@@ -229,8 +230,9 @@ def _blur(mass: FloatArray, skipped: int) -> FloatArray:
         last = min(first + _BLUR_STEPS, n_steps)
         before, after = min(first, _TIME_REACH), min(n_steps - last, _TIME_REACH)
         over_time = _time_blur(before, last - first, after)
-        blurred[:, first - skipped : last - skipped] = over_time @ mass[:, first - before : last + after]
-    return np.maximum(blurred @ over_rate, 0.0)
+        around = mass[:, first - before : last + after]
+        blurred[:, first - skipped : last - skipped] = over_time @ around @ over_rate
+    return np.maximum(blurred, 0.0)
 
 
 @lru_cache(maxsize=256)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from hub.dsp import rules
 from hub.dsp.quality import bridge_gaps, find_runs, hold_last
@@ -64,6 +64,8 @@ class _Trace(NamedTuple):
     baseline: FloatArray
     contractions: Sequence[Contraction]
     are_contractions_known: BoolArray
+    n_until_lost: int
+    """Samples up to the last one with signal."""
 
 
 def find_accelerations(
@@ -185,9 +187,13 @@ def find_decelerations(
     rate = np.where(np.isfinite(fhr), baseline - _departure(below, NADIR_SMOOTHING_S), np.nan)
     plain = find_runs(depth > DECELERATION_EDGE_BPM)
     shallow = find_runs(calm > SHALLOW_EDGE_BPM)
+    seen = np.isfinite(rate)
+    n_until_lost = np.where(seen.any(axis=-1), fhr.shape[-1] - np.argmax(seen[:, ::-1], axis=-1), 0)
     found = []
     for bed in range(fhr.shape[0]):
-        trace = _Trace(rate[bed], baseline[bed], contractions[bed], are_contractions_known[bed])
+        trace = _Trace(
+            rate[bed], baseline[bed], contractions[bed], are_contractions_known[bed], int(n_until_lost[bed])
+        )
         events: list[Deceleration] = []
         for start, stop in plain[plain[:, 0] == bed, 1:].tolist():
             if _is_plain(depth[bed, start:stop]):
@@ -196,7 +202,7 @@ def find_decelerations(
         slight = [
             _describe(trace, calm[bed], start, stop, 0)
             for start, stop in shallow[shallow[:, 0] == bed, 1:].tolist()
-            if contractions[bed] and _is_shallow(calm[bed, start:stop])
+            if contractions[bed] and _is_free(start, stop, events) and _is_shallow(calm[bed, start:stop])
         ]
         before = earlier[bed] if earlier is not None else ()
         found.append(_add_regular(events, slight, contractions[bed], before))
@@ -212,6 +218,10 @@ def _is_plain(depth: FloatArray) -> bool:
 
 def _is_shallow(depth: FloatArray) -> bool:
     return bool(depth.size >= SHALLOW_MIN_S * FS_HZ and depth.max() >= SHALLOW_MIN_BPM)
+
+
+def _is_free(start: int, stop: int, events: Sequence[Deceleration]) -> bool:
+    return all(stop / FS_HZ <= e.onset_s or start / FS_HZ >= e.end_s for e in events)
 
 
 def _add_regular(
@@ -263,7 +273,9 @@ def _continue_falls(depth: FloatArray, seen: BoolArray) -> FloatArray:
 
 def _describe(trace: _Trace, depth: FloatArray, start: int, stop: int, earliest: int) -> Deceleration:
     rate = trace.rate[start:stop]
-    nadir = start + int(np.nanargmin(rate) if np.isfinite(rate).any() else depth[start:stop].argmax())
+    seen = np.isfinite(rate)
+    n_seen = np.count_nonzero(seen)
+    nadir = start + int(np.where(seen, rate, np.inf).argmin() if n_seen else depth[start:stop].argmax())
     unseen_bpm = trace.baseline[nadir] - depth[nadir]
     nadir_bpm = float(trace.rate[nadir] if np.isfinite(trace.rate[nadir]) else unseen_bpm)
     depth_bpm = float(trace.baseline[nadir] - nadir_bpm)
@@ -273,7 +285,6 @@ def _describe(trace: _Trace, depth: FloatArray, start: int, stop: int, earliest:
     contraction = _matching_contraction(nadir / FS_HZ, trace.contractions if is_known else ())
     lag_s = None if contraction is None else nadir / FS_HZ - contraction.peak_s
     kind = _kind(end_s - onset_s, onset_to_nadir_s, lag_s)
-    after = trace.rate[stop:]
     return Deceleration(
         onset_s=onset_s,
         nadir_s=nadir / FS_HZ,
@@ -284,9 +295,9 @@ def _describe(trace: _Trace, depth: FloatArray, start: int, stop: int, earliest:
         severity=rules.severity_of(kind, drop_bpm=depth_bpm, nadir_bpm=nadir_bpm, duration_s=end_s - onset_s),
         onset_to_nadir_s=onset_to_nadir_s,
         lag_s=lag_s,
-        readable_fraction=float(np.isfinite(rate).mean()),
-        is_ongoing=not np.isfinite(after).any(),
-        is_provisional=after.size < PROVISIONAL_S * FS_HZ,
+        readable_fraction=n_seen / rate.size,
+        is_ongoing=trace.n_until_lost <= stop,
+        is_provisional=trace.rate.size - stop < PROVISIONAL_S * FS_HZ,
     )
 
 
@@ -294,8 +305,9 @@ def _time_fall(depth: FloatArray, start: int, stop: int, earliest: int) -> tuple
     """Give the onset, and the time from there to the bottom at which the fall first comes to rest."""
     part = depth[start:stop]
     hold = round(FIRST_BOTTOM_HOLD_S * FS_HZ)
-    padded = np.concatenate((part, np.full(hold, -np.inf)))
-    deepest_ahead = np.lib.stride_tricks.sliding_window_view(padded, hold + 1).max(axis=-1)
+    deepest_ahead = maximum_filter1d(
+        part, hold + 1, mode="constant", cval=-np.inf, origin=-(hold // 2)
+    )  # from each sample on
     is_bottom = (part >= deepest_ahead) & (part >= FIRST_BOTTOM_DEPTH * part.max())
     bottom_depth = part[is_bottom.argmax()]
     done = start + int((part >= FALL_DONE * bottom_depth).argmax())
