@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hub.errors import PictureError
-from hub.model import Deceleration, FloatArray, Severity
+from hub.model import Classification, Deceleration, FloatArray, Severity
 from hub.report.printed import compared, title_of, verdict_of
 from hub.report.reading import Reading
 from hub.report.words import Language, Words, clock
@@ -188,7 +188,7 @@ def _draw_sheet(reading: Reading, sheet: _Sheet, words: Words) -> "Figure":
 def _draw_title(axes: "Axes", reading: Reading, row: int, words: Words) -> None:
     axes.set_axis_off()
     axes.set_xlim(0, _ROW_CM)
-    window = next((c for c in reading.analysis.segments if round(c.start_s / ROW_S) == row), None)
+    window = _window_of(reading, row)
     if window is None:
         return
     ink = _INK if window.level in _DARK_INK else "white"
@@ -201,6 +201,10 @@ def _draw_title(axes: "Axes", reading: Reading, row: int, words: Words) -> None:
         parts.append(words("ui.poor_signal"))
     parts.append(compared(window, words))
     axes.text(0.75, 0.45, "   ".join(parts), size=8.5, va="center")
+
+
+def _window_of(reading: Reading, row: int) -> Classification | None:
+    return next((c for c in reading.analysis.segments if round(c.start_s / ROW_S) == row), None)
 
 
 def _draw_rates(axes: "Axes", reading: Reading, row: int, words: Words) -> None:
@@ -242,7 +246,9 @@ def _draw_toco(axes: "Axes", reading: Reading, row: int, words: Words) -> None:
         if t[0] <= contraction.peak_s <= t[-1]:
             axes.plot([contraction.peak_s] * 2, [94, 100], color=_TOCO, linewidth=1.4, zorder=2)
     _trace(axes, t, values, _TOCO)
-    if not reading.analysis.are_contractions_known:
+    window = _window_of(reading, row)
+    is_known = reading.are_contractions_known if window is None else window.contractions_per_10min is not None
+    if not is_known:
         axes.text(row * ROW_S + 5, 90, words("ui.contractions_unknown"), color=_SOFT, va="center")
 
 

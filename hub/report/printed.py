@@ -68,7 +68,7 @@ def _write_reading(reading: Reading, words: Words) -> Iterator[str]:
         words("report.accelerations"), [_rise(e, reading, words) for e in found.accelerations]
     )
     contractions = [_contraction(e, reading, words) for e in found.contractions]
-    if contractions or found.are_contractions_known:
+    if contractions or reading.are_contractions_known:
         yield from _write_list(words("report.contractions"), contractions)
     else:
         yield from ("", words("ui.contractions_unknown"))

@@ -56,6 +56,14 @@ class Reading:
         return self.end_s - self.start_s
 
     @property
+    def are_contractions_known(self) -> bool:
+        """Say whether any segment could read them; the analysis itself says it of its last 10 min only."""
+        segments = self.analysis.segments
+        if not segments:
+            return self.analysis.are_contractions_known
+        return any(window.contractions_per_10min is not None for window in segments)
+
+    @property
     def valid_fraction(self) -> float:
         return float(np.isfinite(self.fhr).mean())
 
