@@ -335,8 +335,9 @@ def _low_inside(found: BedFindings, event: Deceleration) -> float:
         is_low = False
         if seen.mean() >= 0.5:
             at = np.flatnonzero(seen)
-            rest = second[at] - np.polyval(np.polyfit(at, second[at], 1), at)
-            is_low = bool(np.ptp(rest) < RANGE_BOUNDS_BPM[0])
+            at = at - at.mean()
+            swing = second[seen] - second[seen].mean()
+            is_low = bool(np.ptp(swing - (at @ swing) / (at @ at) * at) < RANGE_BOUNDS_BPM[0])
         current = current + 1 if is_low else 0
         longest = max(longest, current)
     return float(longest)
