@@ -16,6 +16,7 @@ from hub.store.frames import APPEND_LOCK
 from hub.store.rows import FrameRow
 from hub.store.segment import Segment, encode_segments
 from hub.store.session import Connection, Session
+from hub.store.summary import RateSummary, summarise
 
 SLOT_MS: Final = 600_000
 SETTLED_MS: Final = 300_000
@@ -44,6 +45,11 @@ _PUT: Final[LiteralString] = """
 COPY segment (site, bed, epoch, first_seq, last_seq, start_ms, end_ms, frames, ticks, period_ms, has_crc,
               channels, arrivals, body) FROM STDIN (FORMAT BINARY)
 """
+_PUT_SUMMARIES: Final[LiteralString] = """
+COPY rate_summary (site, bed, channel, start_ms, recorded_ms, ticks, valid_ticks, sum_bpm)
+FROM STDIN (FORMAT BINARY)
+"""
+_SUMMARY_TYPES: Final = ["text", "text", "text", "int8", "int8", "int4", "int4", "float8"]
 _SEGMENT_TYPES: Final = [
     "text", "text", "int8", "int8", "int8", "int8", "int8", "int4", "int4", "int4", "bool",
     "bytea", "int8[]", "bytea",
@@ -105,14 +111,13 @@ async def _pack(connection: Connection, slots: Sequence[_Slot]) -> int:
     await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_COMPACTORS])
     runs = [rows for slot in slots if (rows := await _read_slot(connection, slot))]
     # NumPy over some thousand frames takes longer than the event loop may stand still.
-    segments = await asyncio.to_thread(
-        lambda: [segment for rows in runs for segment in encode_segments(rows)]
-    )
+    segments, summaries = await asyncio.to_thread(_encode, runs)
     await connection.execute("SELECT pg_advisory_xact_lock(%s)", [APPEND_LOCK])
     for rows in runs:
         first = rows[0]
         await connection.execute(_REMOVE, [first.site, first.bed, first.epoch, [row.seq for row in rows]])
-    await _write(connection, segments)
+    await _write(connection, _PUT, _SEGMENT_TYPES, segments)
+    await _write(connection, _PUT_SUMMARIES, _SUMMARY_TYPES, summaries)
     return sum(len(rows) for rows in runs)
 
 
@@ -136,8 +141,18 @@ async def _read_slot(connection: Connection, slot: _Slot) -> list[FrameRow]:
     ]
 
 
-async def _write(connection: Connection, segments: Sequence[Segment]) -> None:
-    async with connection.cursor().copy(_PUT) as copy:
-        copy.set_types(_SEGMENT_TYPES)
-        for segment in segments:
-            await copy.write_row(astuple(segment))
+def _encode(runs: Sequence[Sequence[FrameRow]]) -> tuple[list[Segment], list[RateSummary]]:
+    segments = [segment for rows in runs for segment in encode_segments(rows)]
+    return segments, [summary for segment in segments for summary in summarise(segment)]
+
+
+async def _write(
+    connection: Connection,
+    command: LiteralString,
+    types: Sequence[str],
+    values: Sequence[Segment] | Sequence[RateSummary],
+) -> None:
+    async with connection.cursor().copy(command) as copy:
+        copy.set_types(types)
+        for value in values:
+            await copy.write_row(astuple(value))

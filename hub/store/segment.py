@@ -204,7 +204,7 @@ def _encode_run(shape: _Shape, rows: Sequence[FrameRow]) -> Segment:
 
 
 def _decode_run(segment: Segment) -> list[tuple[int, int, int, bytes]]:
-    n, ticks, frame_ms = segment.frames, segment.ticks, segment.ticks * segment.period_ms
+    n, frame_ms = segment.frames, segment.ticks * segment.period_ms
     body = np.frombuffer(segment.body, np.uint8)
     per_frame = body[: n * (6 + len(segment.channels))].reshape(-1, n)
     seqs = segment.first_seq + np.cumsum(_join(per_frame[0], per_frame[1]) + 1) - 1
@@ -213,15 +213,11 @@ def _decode_run(segment: Segment) -> list[tuple[int, int, int, bytes]]:
     t0s = segment.start_ms + (seqs - segment.first_seq) * frame_ms + clock
 
     columns: list[Bytes] = [_header_columns(segment, seqs, t0s, per_frame)]
-    offset = per_frame.size
-    for index, channel in enumerate(segment.channels):
-        width = sample_width(channel)
-        planes = body[offset : offset + width * n * ticks].reshape(width, n * ticks)
-        offset += planes.size
-        values = _from_differences(_join(planes[-1], planes[0]) if width == 2 else planes[0], width)
-        samples = values.astype(">u2" if width == 2 else np.uint8).view(np.uint8).reshape(n, ticks * width)
-        mode = _from_differences(per_frame[6 + index], 1).astype(np.uint8)
-        columns += [np.full((n, 1), channel, np.uint8), mode[:, None], samples]
+    for channel, words, modes in channel_words(segment):
+        samples = (
+            words.astype(">u2" if sample_width(channel) == 2 else np.uint8).view(np.uint8).reshape(n, -1)
+        )
+        columns += [np.full((n, 1), channel, np.uint8), modes.astype(np.uint8)[:, None], samples]
     octets = np.concatenate(columns, axis=1)
     payloads = [row.tobytes() for row in octets]
     if segment.has_crc:
@@ -230,6 +226,20 @@ def _decode_run(segment: Segment) -> list[tuple[int, int, int, bytes]]:
         (int(seq), int(t0), int(t0) + frame_ms, payload)
         for seq, t0, payload in zip(seqs, t0s, payloads, strict=True)
     ]
+
+
+def channel_words(segment: Segment) -> Iterator[tuple[int, Integers, Integers]]:
+    """Give the channels of a segment with `ticks` > 0: id, all sample words, the mode of each frame."""
+    n, ticks = segment.frames, segment.ticks
+    body = np.frombuffer(segment.body, np.uint8)
+    offset = n * (6 + len(segment.channels))
+    modes = body[6 * n : offset].reshape(-1, n)
+    for channel, mode in zip(segment.channels, modes, strict=True):
+        width = sample_width(channel)
+        planes = body[offset : offset + width * n * ticks].reshape(width, n * ticks)
+        offset += planes.size
+        words = _from_differences(_join(planes[-1], planes[0]) if width == 2 else planes[0], width)
+        yield channel, words, _from_differences(mode, 1)
 
 
 def _header_columns(segment: Segment, seqs: Integers, t0s: Integers, per_frame: Bytes) -> Bytes:

@@ -12,6 +12,8 @@ from hub.store.session import Connection, Readers, Session
 
 FOREVER_MS: Final = 1 << 48
 """Past the last time that a wave frame can carry."""
+WRITE_DEADLINE_S: Final = 8.0
+"""Less than the time after which the hub takes a stage that does not move for stuck and starts it again."""
 
 
 class Store:
@@ -49,7 +51,9 @@ class Store:
         """Store frames in one transaction, each once, and say what of their epochs is committed now."""
         if not rows:
             return Acks()
-        return await self._ingest.run(lambda connection: frames.append(connection, rows))
+        return await self._ingest.run(
+            lambda connection: frames.append(connection, rows), seconds=WRITE_DEADLINE_S
+        )
 
     async def read_frames(self, site: str, bed: str, from_ms: int, to_ms: int) -> list[FrameRow]:
         """Frames of one bed that reach into [from_ms, to_ms), by time, byte for byte as they came.
@@ -85,7 +89,9 @@ class Store:
 
     async def append_events(self, site: str, bed: str, events: Sequence[BedEvent]) -> None:
         """Record events of a bed, each once by its id."""
-        await self._records.run(lambda connection: records.write_events(connection, site, bed, events))
+        await self._records.run(
+            lambda connection: records.write_events(connection, site, bed, events), seconds=WRITE_DEADLINE_S
+        )
 
     async def read_events(self, site: str, bed: str, from_ms: int, to_ms: int) -> list[BedEvent]:
         """Events of a bed in [from_ms, to_ms), by time."""
@@ -95,7 +101,9 @@ class Store:
 
     async def save_transitions(self, transitions: Sequence[AlertTransition]) -> None:
         """Record what happened to alerts, each step once, and where they stand now."""
-        await self._records.run(lambda connection: records.write_transitions(connection, transitions))
+        await self._records.run(
+            lambda connection: records.write_transitions(connection, transitions), seconds=WRITE_DEADLINE_S
+        )
 
     async def read_open_alerts(self) -> list[Alert]:
         """Alerts that are not clear, in the order in which they were raised."""
@@ -128,7 +136,8 @@ class Store:
         await self._records.run(
             lambda connection: records.write_classifications(
                 connection, site, bed, fetus, origin_ms, classifications, algorithm
-            )
+            ),
+            seconds=WRITE_DEADLINE_S,
         )
 
     async def read_classifications(
@@ -156,7 +165,7 @@ class Store:
 _DESCRIBE: Final = """
 SELECT current_setting('server_version'), pg_database_size(current_database()),
        (SELECT n_live_tup FROM pg_stat_user_tables WHERE relname = 'frame'),
-       (SELECT coalesce(sum(n_live_tup), 0)::bigint FROM pg_stat_user_tables
-        WHERE relname LIKE 'segment%%' OR schemaname = '_timescaledb_internal'),
+       (SELECT coalesce(sum(n_live_tup), 0)::bigint FROM pg_stat_user_tables AS s
+        JOIN pg_inherits AS i ON i.inhrelid = s.relid WHERE i.inhparent = 'segment'::regclass),
        (SELECT count(*) FROM quarantine)
 """

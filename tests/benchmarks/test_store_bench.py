@@ -12,8 +12,10 @@ import pytest
 from hub.store.rows import FrameRow
 from hub.store.store import Store
 from tests.store.conftest import (  # noqa: F401  # fixtures
+    SIZE,
     T0_MS,
     Traffic,
+    layout,
     postgres,
     postgres_dsn,
     traffic,
@@ -21,11 +23,6 @@ from tests.store.conftest import (  # noqa: F401  # fixtures
 
 Benchmark = Any
 """pytest-benchmark's fixture: a fixture function without types."""
-
-_SIZE = """
-SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
-WHERE relkind = 'r' AND (relname IN ('frame', 'reception') OR relname LIKE 'segment_%')
-"""
 
 
 @pytest.fixture
@@ -148,6 +145,6 @@ def _vacuum(dsn: str) -> None:
 
 def _room(dsn: str) -> int:
     with psycopg.connect(dsn, autocommit=True) as connection:
-        row = connection.execute(_SIZE).fetchone()
+        row = connection.execute(SIZE).fetchone()
     assert row is not None
     return int(row[0])

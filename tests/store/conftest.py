@@ -30,6 +30,13 @@ T0_MS = 1_780_000_200_000
 """Start of a 10-minute slot, Unix ms."""
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 2_000_000_000
+SIZE = """
+WITH RECURSIVE part AS (
+    SELECT unnest(ARRAY['frame', 'reception', 'segment', 'rate_summary'])::regclass AS id
+    UNION ALL SELECT inhrelid::regclass FROM pg_inherits, part WHERE inhparent = id)
+SELECT sum(pg_total_relation_size(id))::bigint FROM part
+"""
+"""Bytes of all that waves take, in either layout, with indexes and TOAST."""
 
 TIMESCALEDB_DSN = os.environ.get("CTG_TEST_TIMESCALEDB_DSN")
 LAYOUTS = [Layout.PARTITIONS, *([Layout.TIMESCALEDB] if TIMESCALEDB_DSN else [])]

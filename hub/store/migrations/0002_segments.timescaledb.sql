@@ -26,10 +26,20 @@ CREATE FUNCTION now_ms() RETURNS bigint LANGUAGE sql STABLE AS
     $$ SELECT (extract(epoch FROM now()) * 1000)::bigint $$;
 SELECT set_integer_now_func('segment', 'now_ms');
 
+-- Compression is not in the builds under the Apache licence alone; the hub does without.
+CREATE FUNCTION has_timescale_licence() RETURNS boolean LANGUAGE sql STABLE AS
+    $$ SELECT coalesce(current_setting('timescaledb.license', true), '') = 'timescale' $$;
+
 -- Backfill may come days late; inserting into compressed chunks is slow, so they are left open for two weeks.
-ALTER TABLE segment SET (
-    timescaledb.compress, timescaledb.compress_segmentby = 'site, bed', timescaledb.compress_orderby = 'start_ms');
-SELECT add_compression_policy('segment', 1209600000::bigint);
+DO $$
+BEGIN
+    IF has_timescale_licence() THEN
+        ALTER TABLE segment SET (timescaledb.compress,
+            timescaledb.compress_segmentby = 'site, bed', timescaledb.compress_orderby = 'start_ms');
+        PERFORM add_compression_policy('segment', 1209600000::bigint);
+    END IF;
+END
+$$;
 
 -- Chunks are made by the extension itself.
 CREATE FUNCTION make_segment_week(at_ms bigint) RETURNS void LANGUAGE sql AS $$ SELECT NULL $$;
