@@ -1,5 +1,6 @@
 """What one 10-minute window says: the hand-over from signal analysis to the guideline tables."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
@@ -374,12 +375,14 @@ def _share_with(
 ) -> float | None:
     """Share of the contractions of a span that carry one of these decelerations."""
     within = [c for c in contractions if start_s - 60.0 <= c.peak_s < end_s]
-    nadirs = [d.nadir_s for d in events]
-    peaks = {d.nadir_s - d.lag_s for d in events if d.lag_s is not None}
     if not within:
         return None
-    carrying = [c for c in within if any(abs(c.peak_s - p) < 1.0 for p in peaks)]
-    return min(len(carrying), len(nadirs)) / len(within)
+    peaks = sorted(d.nadir_s - d.lag_s for d in events if d.lag_s is not None)
+    n_carrying = 0
+    for contraction in within:
+        at = bisect_right(peaks, contraction.peak_s - 1.0)
+        n_carrying += at < len(peaks) and peaks[at] < contraction.peak_s + 1.0
+    return min(n_carrying, len(events)) / len(within)
 
 
 def _per_10min(count: int, span_s: float) -> int:

@@ -16,7 +16,9 @@ import numpy.typing as npt
 from hub.dsp import rules
 from hub.dsp.analyse import find_activity, find_events, is_near_signal, remove_false
 from hub.dsp.baseline import BLOCK_S, BaselineCourse, BaselinePast, continue_baseline
+from hub.dsp.contractions import GRID_S as CONTRACTION_GRID_S
 from hub.dsp.contractions import UterineActivity
+from hub.dsp.events import SHALLOW_SPAN_S
 from hub.dsp.false_signal import FalseSignal
 from hub.dsp.features import FALSE_AT, mark_events
 from hub.dsp.past import (
@@ -25,6 +27,7 @@ from hub.dsp.past import (
     MINUTE,
     SAMPLES_KEPT_MIN,
     STEP,
+    Busy,
     Past,
     Ticks,
     pack_false,
@@ -36,7 +39,7 @@ from hub.dsp.quality import find_runs, hold_last, remove_impossible
 from hub.dsp.reading import LiveReading, Stretch, keep_origin_near, move_contraction, move_event, read_stretch
 from hub.dsp.sinusoidal import SinusoidalRun, join_hops, measure_hops
 from hub.dsp.variability import compute_variability
-from hub.model import FS_HZ, BoolArray, FloatArray
+from hub.model import FS_HZ, BoolArray, Contraction, DecelerationKind, FloatArray
 
 SETTLED_MIN: Final = 16
 """What is older than this no new sample changes, but for an event that is still open."""
@@ -54,12 +57,16 @@ STRIDE_MIN: Final = 1
 """An update goes no further than this at once, so that a late one decides as a timely one does."""
 FORGOTTEN_MIN: Final = 20
 """After a longer pause the record begins anew."""
-BUSY_BEFORE_S: Final = 120.0
-BUSY_BEHIND_S: Final = 30.0
-"""No update begins so near to an event: the line leans on what it leaves out, and its onset is searched."""
+EVENT_BEFORE_S: Final = 35.0
+EVENT_BEHIND_S: Final = 15.0
+BRIDGED_BEFORE_S: Final = 120.0
+BRIDGED_BEHIND_S: Final = 30.0
+"""Near an event no update should begin: its onset is searched back, and a shoulder looks for it; nor near a
+long fall that the baseline is drawn across, because the line on either side leans on it."""
 JUMP_REACH_S: Final = 30.0
 
 _PATH_STEPS: Final = round(rules.DECELERATION_BASELINE_CHANGE_S.value * FS_HZ) // STEP
+_KNOWN: Final = round(CONTRACTION_GRID_S * FS_HZ)
 _BLOCKS_PER_MINUTE: Final = round(60 / BLOCK_S)
 _HOPS_REMEMBERED: Final = 62 * MINUTE // HOP
 
@@ -156,11 +163,12 @@ class LiveAnalysis:
         if changed_from is not None:
             wanted = min(wanted, changed_from - CONTEXT_MIN * MINUTE)
             judged = min(judged, changed_from - MINUTE)
-        for length in LENGTHS_MIN:
-            start = _floor(end - length * MINUTE, MINUTE, int(self.past.phase[row]))
-            is_busy = self.past.is_busy[row, start // MINUTE % SAMPLES_KEPT_MIN]
-            if start <= wanted and start - CONTEXT_MIN * MINUTE >= oldest and not is_busy:
-                return start, judged
+        for busy in (Busy.FREE, Busy.NEAR):
+            for length in LENGTHS_MIN:
+                start = _floor(end - length * MINUTE, MINUTE, int(self.past.phase[row]))
+                is_possible = start <= wanted and start - CONTEXT_MIN * MINUTE >= oldest
+                if is_possible and self.past.busy[row, start // MINUTE % SAMPLES_KEPT_MIN] <= busy:
+                    return start, judged
         return None, 0
 
     def push(self, plans: Sequence[Plan], signals: Signals) -> list[LiveReading]:
@@ -176,11 +184,35 @@ class LiveAnalysis:
         starts = np.array([plan.start for plan in plans], np.int64)
         false = self._judge(plans, rows, starts - context, signals)
         seen = np.where(false.probability >= FALSE_AT, np.nan, remove_impossible(signals.fhr))
-        activity = find_activity(signals.toco, signals.iup)
+        activity = self._find_activity(plans, rows, starts, signals)
         carried = None if is_fresh else self._read_baseline(rows, starts)
         course = continue_baseline(seen, carried, context=context)
         stretches = self._find(plans, signals, _Steps(rows, starts, context, seen, false, activity, course))
         return [read_stretch(past, stretch) for stretch in stretches]
+
+    def _find_activity(
+        self, plans: Sequence[Plan], rows: Ticks, starts: Ticks, signals: Signals
+    ) -> UterineActivity:
+        """Find contractions every 30 s, and carry them on in between; times in s from `start`."""
+        past, (n, context, is_fresh) = self.past, plans[0].shape
+        if is_fresh or n % HOP == 0 or any(plan.is_changed for plan in plans):
+            activity = find_activity(signals.toco, signals.iup)
+            is_known = activity.is_known[:, context:]
+            write_ring(past.is_known, rows, starts // _KNOWN, is_known[:, _KNOWN - 1 :: _KNOWN])
+            moved = [[move_contraction(c, -context / FS_HZ) for c in row] for row in activity.contractions]
+            return UterineActivity(moved, is_known)
+        known = read_ring(past.is_known, rows, starts // _KNOWN, n // _KNOWN)
+        n_new = n % HOP // _KNOWN
+        known[:, -n_new:] = known[:, -n_new - 1 : -n_new]
+        write_ring(past.is_known, rows, starts // _KNOWN, known)
+        remembered: list[list[Contraction]] = []
+        for row, start, origin in zip(
+            rows.tolist(), starts.tolist(), past.origin[rows].tolist(), strict=True
+        ):
+            at_s = (start - origin) / FS_HZ
+            recent = (c for c in past.findings[row].contractions if c.peak_s >= at_s - SHALLOW_SPAN_S)
+            remembered.append([move_contraction(c, -at_s) for c in recent])
+        return UterineActivity(remembered, np.repeat(known, _KNOWN, axis=-1))
 
     def _judge(self, plans: Sequence[Plan], rows: Ticks, first: Ticks, signals: Signals) -> FalseSignal:
         """Judge the newest signal; what was judged minutes ago stands."""
@@ -229,24 +261,21 @@ class LiveAnalysis:
         """Find the events from `start` on and put together what is needed to read each row."""
         past, rows, starts, context = self.past, steps.rows, steps.starts, steps.context
         recent, baseline = steps.seen[:, context:], steps.course.baseline
-        is_known = steps.activity.is_known[:, context:]
+        contractions, is_known = steps.activity.contractions, steps.activity.is_known
         at_s = ((starts - past.origin[rows]) / FS_HZ).tolist()
         hops = measure_hops(recent, baseline)
         write_ring(past.hops, rows, starts // HOP, hops)
         waves = self._join_waves(rows, starts, hops.shape[-1], at_s)
-        contractions = [
-            [move_contraction(c, -context / FS_HZ) for c in row] for row in steps.activity.contractions
-        ]
         earlier = [
-            [move_event(d, -s) for d in past.findings[row].decelerations if d.onset_s < s]
+            [
+                move_event(d, -s)
+                for d in past.findings[row].decelerations
+                if d.kind is DecelerationKind.LATE and s - SHALLOW_SPAN_S <= d.nadir_s and d.onset_s < s
+            ]
             for row, s in zip(rows.tolist(), at_s, strict=True)
         ]
         accelerations, decelerations = find_events(
-            recent,
-            baseline,
-            UterineActivity(contractions, is_known),
-            signals.gestational_weeks,
-            earlier,
+            recent, baseline, steps.activity, signals.gestational_weeks, earlier
         )
         is_event = np.zeros(recent.shape, np.bool_)
         for k in range(rows.size):
@@ -305,20 +334,25 @@ class LiveAnalysis:
     def _write_busy(
         self, rows: Ticks, starts: Ticks, fhr: FloatArray, is_event: BoolArray, course: BaselineCourse
     ) -> None:
-        """Mark the minutes that lie in or near an event, a bridged stretch of the path or a short gap."""
+        """Note which minutes lie in or near an event, a bridged stretch of the path or a short gap."""
         n = fhr.shape[-1]
-        behind, before, beside = (
-            round(x * FS_HZ) for x in (BUSY_BEHIND_S, BUSY_BEFORE_S, rules.MAX_BRIDGE_S.value)
-        )
         minutes = np.arange(MINUTE, n + 1, MINUTE)
         bridged = np.repeat(course.is_bridged, STEP, axis=-1)[:, :n]
         is_lost = np.isnan(fhr)
-        is_near = _count_around(is_event | bridged, minutes, behind, before) > 0
+
+        def is_around(mask: BoolArray, behind_s: float, before_s: float) -> BoolArray:
+            return _count_around(mask, minutes, round(behind_s * FS_HZ), round(before_s * FS_HZ)) > 0
+
+        is_near = is_around(is_event, EVENT_BEHIND_S, EVENT_BEFORE_S)
+        is_near |= is_around(bridged, BRIDGED_BEHIND_S, BRIDGED_BEFORE_S)
         # A gap is joined across when it is short, so only the middle of a long one is a place to begin.
-        width = (minutes + beside).clip(None, n) - (minutes - beside).clip(0)
+        beside = round(rules.MAX_BRIDGE_S.value * FS_HZ)
+        width = (minutes + beside).clip(None, n) - (minutes - beside)
         is_in_long = _count_around(is_lost, minutes, beside, beside) == width
-        is_in_gap = _count_around(is_lost, minutes, 1, 1) > 0
-        write_ring(self.past.is_busy, rows, starts // MINUTE + 1, is_near | (is_in_gap & ~is_in_long))
+        is_in_gap = (_count_around(is_lost, minutes, 1, 1) > 0) & ~is_in_long
+        is_inside = is_in_gap | (_count_around(is_event | bridged, minutes, 1, 1) > 0)
+        busy = np.where(is_inside, Busy.INSIDE, np.where(is_near, Busy.NEAR, Busy.FREE))
+        write_ring(self.past.busy, rows, starts // MINUTE + 1, busy)
 
     def _write_line(self, rows: Ticks, starts: Ticks, line: FloatArray) -> None:
         offset = -starts % DRAWN

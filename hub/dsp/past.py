@@ -1,6 +1,7 @@
 """What is kept of every live fetus between two updates: rings in time, and lists of findings."""
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, Final
 
 import numpy as np
@@ -40,6 +41,16 @@ class Findings:
     suspect_spans_s: list[tuple[float, float]] = field(default_factory=list)
 
 
+class Busy(IntEnum):
+    """Whether an update may begin at a minute."""
+
+    FREE = 0
+    NEAR = 1
+    """Something that leans on this minute begins or ends nearby."""
+    INSIDE = 2
+    """It would cut something in two."""
+
+
 class Past:
     """Rows of fetuses, their values in rings.
 
@@ -63,8 +74,9 @@ class Past:
         """Of the baseline's path up to each minute, less its least."""
         self.edge = np.zeros((capacity, SAMPLES_KEPT_MIN, 2), np.float32)
         """The line of the baseline just before each minute."""
-        self.is_busy = np.ones((capacity, SAMPLES_KEPT_MIN), np.bool_)
-        """An update that began at this minute would cut something in two."""
+        self.busy = np.full((capacity, SAMPLES_KEPT_MIN), Busy.INSIDE, np.uint8)
+        self.is_known = np.zeros((capacity, SAMPLES_KEPT_MIN * 30), np.bool_)
+        """Every 2 s: a contraction would have shown."""
         self.path = np.zeros((capacity, SAMPLES_KEPT_MIN * MINUTE // STEP), np.float32)
         self.false = np.zeros((capacity, SAMPLES_KEPT_MIN * MINUTE), np.uint8)
         self.line = np.zeros((capacity, FINDINGS_KEPT_MIN * MINUTE // DRAWN), np.float32)
@@ -110,7 +122,7 @@ class Past:
         self.findings[row] = Findings()
         for x in (self.begin, self.end, self.origin, self.maternal):
             x[row] = 0
-        self.is_busy[row] = True
+        self.busy[row] = Busy.INSIDE
         for ring in (self.line, self.pieces, self.hops):
             ring[row] = np.nan
 

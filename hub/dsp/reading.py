@@ -194,6 +194,13 @@ def _join(known: Sequence[Event], found: Sequence[Event], at_s: float, settled_s
     """Put what is found from `at_s` on behind what was known before; mark what reads otherwise than told."""
     before = [event for event in known if event.onset_s < at_s]
     told = [event for event in known if event.onset_s >= at_s and not event.is_provisional]
+    if before:
+        # Where nothing better than the middle of an event was there to begin at, the event stays whole.
+        from_s = before[-1].end_s
+        longer = next((e for e in found if e.onset_s < from_s < e.end_s - SAME_S), None)
+        if longer is not None:
+            before[-1] = replace(before[-1], end_s=longer.end_s, is_provisional=longer.is_provisional)
+        found = [event for event in found if event.onset_s >= from_s]
     return before + [_compare(event, told, settled_s) for event in found]
 
 
@@ -238,7 +245,7 @@ def _join_spans(
 def _read_segments(
     past: Past, plan: "Plan", found: BedFindings, known: Sequence[Classification]
 ) -> list[Classification]:
-    """Classify the segments that lie in the stretch: each time while provisional, then once a minute."""
+    """Classify the segments that lie in the stretch: anew once a minute."""
     origin = int(past.origin[plan.row])
     first = -(-max(plan.start, plan.begin) // SEGMENT) * SEGMENT
     is_full = plan.is_fresh or plan.is_changed or (plan.end - plan.start) % MINUTE == 0
@@ -247,7 +254,7 @@ def _read_segments(
     for start in range(first, plan.end - SEGMENT + 1, SEGMENT):
         old = by_start.get(start - origin)
         is_provisional = plan.end - start - SEGMENT < PROVISIONAL_S * FS_HZ
-        if old is not None and not (is_full or is_provisional or old.is_provisional):
+        if old is not None and not is_full:
             segments.append(old)
             continue
         features = compute_window_features(
