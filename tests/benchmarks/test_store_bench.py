@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from hub.store.embedded import EmbeddedPostgres
 from hub.store.rows import FrameRow
 from hub.store.store import Store
 from tests.store.conftest import (  # noqa: F401  # fixtures
@@ -16,13 +17,20 @@ from tests.store.conftest import (  # noqa: F401  # fixtures
     T0_MS,
     Traffic,
     layout,
-    postgres,
     postgres_dsn,
+    throwaway_server,
     traffic,
 )
 
 Benchmark = Any
 """pytest-benchmark's fixture: a fixture function without types."""
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A server on a real disk: in memory a commit costs nothing."""
+    with throwaway_server(on_disk=True) as server:
+        yield server
 
 
 @pytest.fixture

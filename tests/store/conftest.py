@@ -45,14 +45,14 @@ _numbers = itertools.count()
 
 
 @contextlib.contextmanager
-def folder_for_postgres() -> Iterator[Path]:
+def folder_for_postgres(*, on_disk: bool = False) -> Iterator[Path]:
     """A folder that PostgreSQL can enter when the tests run as root; pytest's own it cannot.
 
     In memory where there is room: on a busy disk making and removing clusters takes longer than the tests.
     """
     parent = None
     with contextlib.suppress(OSError):
-        if shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+        if not on_disk and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
             parent = MEMORY
     folder = Path(tempfile.mkdtemp(prefix="ctg-store-", dir=parent))
     folder.chmod(0o755)
@@ -61,9 +61,9 @@ def folder_for_postgres() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def throwaway_server() -> Iterator[EmbeddedPostgres]:
+def throwaway_server(*, on_disk: bool = False) -> Iterator[EmbeddedPostgres]:
     """A running server that is gone afterwards with all its data."""
-    with folder_for_postgres() as folder:
+    with folder_for_postgres(on_disk=on_disk) as folder:
         server = EmbeddedPostgres(folder)
         server.start()
         yield server
