@@ -322,7 +322,15 @@ def _take(payload: bytes, offset: int, width: int) -> tuple[bytes, int]:
 
 def encode_json(message: object) -> bytes:
     """Encode a message of `hub.model` as JSON: field names as in the model, NaN as null."""
-    return msgspec.json.encode(message)
+    return msgspec.json.encode(message, enc_hook=_plain)
+
+
+def _plain(value: object) -> object:
+    """Let a NumPy scalar that slipped into a finding through: the live push must not end over it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    msg = f"expected a value of the model, got {type(value).__name__}"
+    raise NotImplementedError(msg)
 
 
 def decode_json(payload: bytes | str, kind: type[T], *, max_bytes: int = MAX_JSON_BYTES) -> T:

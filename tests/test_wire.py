@@ -280,3 +280,8 @@ def test_a_topic_is_built_and_taken_apart_alike(kind: TopicKind):
 def test_a_topic_outside_the_tree_is_refused(name: str):
     with pytest.raises(WireError):
         parse_topic(name)
+
+
+def test_a_numpy_scalar_in_a_finding_does_not_stop_a_message():
+    event = BedEvent(id="01JD", kind=EventKind.NIBP, t_ms=5, values={"systolic_mmhg": np.float64(118.5)})
+    assert decode_json(encode_json(event), BedEvent).values == {"systolic_mmhg": 118.5}

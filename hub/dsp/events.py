@@ -188,7 +188,7 @@ def find_decelerations(
     plain = find_runs(depth > DECELERATION_EDGE_BPM)
     shallow = find_runs(calm > SHALLOW_EDGE_BPM)
     seen = np.isfinite(rate)
-    n_until_lost = np.where(seen.any(axis=-1), fhr.shape[-1] - np.argmax(seen[:, ::-1], axis=-1), 0)
+    n_until_lost = (seen * np.arange(1, fhr.shape[-1] + 1)).max(axis=-1, initial=0)
     found = []
     for bed in range(fhr.shape[0]):
         trace = _Trace(
@@ -295,7 +295,7 @@ def _describe(trace: _Trace, depth: FloatArray, start: int, stop: int, earliest:
         severity=rules.severity_of(kind, drop_bpm=depth_bpm, nadir_bpm=nadir_bpm, duration_s=end_s - onset_s),
         onset_to_nadir_s=onset_to_nadir_s,
         lag_s=lag_s,
-        readable_fraction=n_seen / rate.size,
+        readable_fraction=float(n_seen) / rate.size,
         is_ongoing=trace.n_until_lost <= stop,
         is_provisional=trace.rate.size - stop < PROVISIONAL_S * FS_HZ,
     )
