@@ -38,6 +38,7 @@ missing_packages() {
     if [ "$extra" = dev ]; then
         command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || echo mosquitto
         command -v chromium >/dev/null 2>&1 || echo chromium
+        command -v openssl >/dev/null 2>&1 || echo openssl
         [ -n "$(find /usr/share/fonts -iname '*cjk*' 2>/dev/null | head -n 1)" ] || echo fonts-noto-cjk
     fi
     if [ "$extra" = dev ] || [ "$extra" = viewer ]; then
