@@ -10,13 +10,18 @@ import numpy.typing as npt
 
 from hub.dsp.false_signal_features import FeatureStream
 from hub.dsp.network import LIVE_AHEAD, REVISED_AHEAD, HeadStream, Network, RecurrentStream
-from hub.dsp.running import STEP_SAMPLES, BedIndex, Float32Array, Rows, copy_rows
-from hub.model import FloatArray
+from hub.dsp.running import STEP_SAMPLES, BedIndex, Float32Array, RealArray, Rows, copy_rows
+from hub.model import FS_HZ, BoolArray, FloatArray
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "false_signal.npz"
 LIVE_DELAY: Final = sum(LIVE_AHEAD) * STEP_SAMPLES
 REVISED_DELAY: Final = sum(REVISED_AHEAD) * STEP_SAMPLES
 """Samples by which the answers come later, besides the rest of their step."""
+ALONG_S: Final = 12.0
+ALONG_SHARE: Final = 0.9
+ALONG_BPM: Final = 4.0
+"""A trace that has kept so near to the maternal rate for so long is marked whatever the network says (E)."""
+PROBABILITY_ALONG: Final = 0.6
 BLOCK_STEPS: Final = 100
 BLOCK_BEDS: Final = 125
 """Beds and steps worked on at a time, so that what is worked on stays in the cache."""
@@ -49,6 +54,30 @@ class Decided:
     """Of the samples `REVISED_DELAY` before them."""
 
 
+class AlongStream:
+    """Watch for traces that keep to the maternal rate, so that a capture is flagged within seconds.
+
+    A sample is marked when at least half of the last 12 s are pairs of both rates
+    and nine tenths of these pairs lie within 4 beats/min.
+    """
+
+    def __init__(self, n_beds: int) -> None:
+        self._apart = np.full((n_beds, round(ALONG_S * FS_HZ)), np.nan, np.float32)
+
+    def parts(self) -> list[npt.NDArray[Any]]:
+        """Give the carried arrays."""
+        return [self._apart]
+
+    def push(self, fhr: RealArray, mhr: RealArray) -> BoolArray:
+        """Take the next samples, shape (n_beds, n_samples); say which of them are marked."""
+        width = self._apart.shape[-1]
+        apart = np.concatenate((self._apart, np.abs(fhr - mhr).astype(np.float32)), axis=-1)
+        self._apart = apart[:, apart.shape[-1] - width :].copy()
+        n_pairs = _count_last(np.isfinite(apart), width)
+        n_close = _count_last(apart <= ALONG_BPM, width)
+        return np.asarray((n_pairs >= width / 2) & (n_close >= ALONG_SHARE * n_pairs))
+
+
 class LearnedStream:
     """Follow some beds live.
 
@@ -74,11 +103,12 @@ class LearnedStream:
         self._recurrent = RecurrentStream(network, n_beds)
         heads = (network.now, network.live, network.revised) if is_revised else (network.now, network.live)
         self._heads = [HeadStream(head, n_beds) for head in heads]
+        self._along = AlongStream(n_beds)
         self._age = np.zeros(n_beds, np.int64)
 
     def parts(self) -> list[npt.NDArray[Any]]:
         """Give the carried arrays."""
-        streams: list[Rows] = [self._features, self._recurrent, *self._heads]
+        streams: list[Rows] = [self._features, self._recurrent, *self._heads, self._along]
         return [self._age, *(part for stream in streams for part in stream.parts())]
 
     def select(self, rows: BedIndex) -> "LearnedStream":
@@ -120,7 +150,8 @@ class LearnedStream:
         for head, delay in zip(self._heads, (0, LIVE_DELAY, REVISED_DELAY), strict=False):
             answer = _to_samples(head.push(joined))
             answers.append(np.where(sample >= delay, answer, np.nan))
-        return Decided(answers[0], answers[1], answers[2] if self._is_revised else None)
+        now = _raise_along(answers[0], self._along.push(fhr, mhr))
+        return Decided(now, answers[1], answers[2] if self._is_revised else None)
 
 
 def estimate_learned(
@@ -178,7 +209,21 @@ def _estimate_group(network: Network, signals: Float32Array, *, is_revised: bool
     if is_revised:
         answers.append(HeadStream(network.live, n_beds).push(tail)[network.live.reach :])
     answers.append(HeadStream(network.now, n_beds).push(tail[-network.live.reach :]))
-    return _to_samples(np.concatenate(answers))
+    probability = _to_samples(np.concatenate(answers))
+    newest = slice(max(probability.shape[-1] - LIVE_DELAY, 0), None)
+    along = AlongStream(n_beds).push(*signals[:2, :, -LIVE_DELAY - round(ALONG_S * FS_HZ) :])
+    probability[:, newest] = _raise_along(probability[:, newest], along[:, -LIVE_DELAY:])
+    return probability
+
+
+def _raise_along(probability: FloatArray, is_along: BoolArray) -> FloatArray:
+    return np.where(is_along, np.maximum(probability, PROBABILITY_ALONG), probability)
+
+
+def _count_last(mask: BoolArray, width: int) -> npt.NDArray[np.int32]:
+    """Count what is marked in each `width` samples, those that begin before the first left out."""
+    total = np.cumsum(mask, axis=-1, dtype=np.int32)
+    return total[:, width:] - total[:, :-width]
 
 
 def _time_first(features: Float32Array) -> Float32Array:

@@ -1,5 +1,6 @@
 """The learned detector: live and whole agree, and without its weights there is none."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.dsp.false_signal_features import N_FEATURES
-from hub.dsp.learned import LIVE_DELAY, REVISED_DELAY, LearnedStream, estimate_learned, load_network
+from hub.dsp.learned import (
+    LIVE_DELAY,
+    REVISED_DELAY,
+    AlongStream,
+    LearnedStream,
+    estimate_learned,
+    load_network,
+)
 from hub.dsp.network import LIVE_AHEAD, REVISED_AHEAD, Network
 from hub.dsp.running import Float32Array
 from hub.model import FloatArray
@@ -169,3 +177,19 @@ def test_a_file_of_something_else_is_an_error(tmp_path: Path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(KeyError):
         load_network(tmp_path / "other.npz")
+
+
+def test_a_trace_along_the_maternal_rate_is_flagged_within_15_s_whatever_the_network_says():
+    network, (fhr, mhr, toco) = draw_network(), traces(6 * MIN)
+    blind = replace(network, now=replace(network.now, output_bias=np.full(8, -50, np.float32)))
+    begin = 6 * MIN - 60
+    fhr[:, begin:] = mhr[:, begin:] + 1
+    found = estimate_learned(blind, fhr, mhr, toco)
+    assert (found[:, -4:] >= 0.5).all()
+    assert (found[:, begin - 40 : begin] < 0.5).all()
+
+
+def test_a_trace_that_crosses_the_maternal_rate_is_not_along_it():
+    mhr = np.full((1, 4 * MIN), 90.0)
+    fhr = np.concatenate((np.linspace(150, 60, 2 * MIN), np.linspace(60, 150, 2 * MIN)))[None]
+    assert not AlongStream(1).push(fhr, mhr).any()
