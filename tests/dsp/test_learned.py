@@ -186,7 +186,7 @@ def test_a_trace_along_the_maternal_rate_is_flagged_within_15_s_whatever_the_net
     fhr[:, begin:] = mhr[:, begin:] + 1
     found = estimate_learned(blind, fhr, mhr, toco)
     assert (found[:, -4:] >= 0.5).all()
-    assert (found[:, begin - 40 : begin] < 0.5).all()
+    assert np.nanmax(found[:, begin - 40 : begin]) < 0.5
 
 
 def test_a_trace_that_crosses_the_maternal_rate_is_not_along_it():
