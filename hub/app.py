@@ -36,6 +36,12 @@ _log = logging.getLogger(__name__)
 COMPACT_PERIOD_S: Final = 60.0
 STORE_RETRY_S: Final = 1.0
 WATCH_DATABASE_S: Final = 1.0
+SECOND_PARTS: Final = 10
+"""Shares of the beds that are checked one after the other within a second."""
+VIEWS_AT_ONCE: Final = 500
+ROWS_AT_ONCE: Final = 64
+"""Fetuses read between two looks at what else is to be done."""
+ANALYSIS_PAUSE_S: Final = 0.2
 
 
 class Hub:
@@ -119,35 +125,39 @@ class Hub:
     # ------------------------------------------------------------ the stages
 
     async def run_seconds(self) -> None:
-        """Once a second: raw-rate and technical alerts, and the numbers for the consoles."""
+        """Ten times a second check the alerts of a tenth of the beds; once a second tell the consoles."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            due += 1.0
-            await asyncio.sleep(max(0.0, due - loop.time()))
-            self._lag_gauge.set(max(0.0, loop.time() - due))
-            if loop.time() - due > 1.0:
-                due = loop.time()  # after a freeze go on from now, do not run after the lost seconds
-            self._publish_second()
+            for part in range(SECOND_PARTS):
+                due += 1.0 / SECOND_PARTS
+                await asyncio.sleep(max(0.0, due - loop.time()))
+                self._lag_gauge.set(max(0.0, loop.time() - due))
+                if loop.time() - due > 1.0:
+                    due = loop.time()  # after a freeze go on from now, do not run after the lost seconds
+                transitions = self.pipeline.tick(
+                    self.clock.now_ms(), self.clock.now_s(), part=part, parts=SECOND_PARTS
+                )
+                self.recorder.keep(transitions)
+                self.feed.publish_alerts([transition.alert for transition in transitions])
+            await self._publish_second()
             self._second.beat()
 
-    def _publish_second(self) -> None:
+    async def _publish_second(self) -> None:
+        """Hand the views of one moment to the consoles, letting other work in between the making of them."""
         now_ms, now_s = self.clock.now_ms(), self.clock.now_s()
-        transitions = self.pipeline.tick(now_ms, now_s)
-        self.recorder.keep(transitions)
-        views = self.pipeline.views(None, now_s=now_s, with_analysis=False)
-        self.pipeline.mark_pushed()
-        self.feed.publish_second(
-            now_ms, views, [transition.alert for transition in transitions], self.inlet.take_events()
-        )
+        keys, views = self.pipeline.bed_keys(), []
+        for first in range(0, len(keys), VIEWS_AT_ONCE):
+            some = keys[first : first + VIEWS_AT_ONCE]
+            views += self.pipeline.views(some, now_s=now_s, with_analysis=False)
+            self.pipeline.mark_pushed(some)
+            await asyncio.sleep(0)
+        self.feed.publish_second(now_ms, views, [], self.inlet.take_events())
 
     async def run_analyses(self) -> None:
-        """Each second analyse the beds whose turn it is, off the event loop."""
-        second = 0
+        """Analyse the beds whose turn it is, off the event loop, a few at a time."""
         while True:
-            await asyncio.sleep(1.0)
-            second += 1
-            windows = self.pipeline.due_windows(second)
+            windows = self.pipeline.due_windows(most=ROWS_AT_ONCE)
             if windows:
                 results = await asyncio.to_thread(run_analysis, windows)
                 outcome = self.pipeline.accept(results, self.clock.now_ms())
@@ -155,6 +165,8 @@ class Hub:
                 self.recorder.keep(outcome.segments)
                 self.feed.publish_alerts([transition.alert for transition in outcome.transitions])
             self._analysis.beat()
+            if len(windows) < ROWS_AT_ONCE:
+                await asyncio.sleep(ANALYSIS_PAUSE_S)
 
     async def run_compaction(self) -> None:
         """Move frames of some age into segments, for ever."""

@@ -119,6 +119,36 @@ class Ring:
         ]
         return samples, self._late_ms[index[:, None], slots], head * GRID_MS
 
+    @property
+    def heads(self) -> npt.NDArray[np.int64]:
+        """Grid index behind the newest sample of every row that was opened; 0 before the first."""
+        return self._head[: self._beds]
+
+    def copy_span(
+        self, row: int, stop: int, n_samples: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Copy what one bed had in the `n_samples` before grid index `stop`, as `window` does; NaN beyond."""
+        start, head = stop - n_samples, int(self._head[row])
+        samples = np.full((len(RING_CHANNELS), n_samples), np.nan, np.float32)
+        late_ms = np.zeros(n_samples, np.int64)
+        begin, end = max(start, head - self.n_samples), min(stop, head)
+        while begin < end:
+            slot = begin % self.n_samples
+            n = min(end - begin, self.n_samples - slot)
+            samples[:, begin - start : begin - start + n] = self._samples[row, :, slot : slot + n]
+            late_ms[begin - start : begin - start + n] = self._late_ms[row, slot : slot + n]
+            begin += n
+        return samples, late_ms
+
+    def column(
+        self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], n_samples: int
+    ) -> npt.NDArray[np.float32]:
+        """Copy the newest samples of one channel of each row, shape (n_rows, n_samples); late ones NaN."""
+        slots = (self._head[rows][:, None] + np.arange(-n_samples, 0)) % self.n_samples
+        values: npt.NDArray[np.float32] = self._samples[rows[:, None], columns[:, None], slots]
+        values[self._late_ms[rows[:, None], slots] > 0] = np.nan
+        return values
+
     def newest(self, rows: npt.ArrayLike, n_samples: int) -> FloatArray:
         """Latest value of each channel within the newest `n_samples`, shape (n_rows, channels); NaN: none."""
         samples, _, _ = self.window(rows, n_samples)

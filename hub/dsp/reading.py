@@ -197,10 +197,12 @@ def _join(known: Sequence[Event], found: Sequence[Event], at_s: float, settled_s
     if before:
         # Where nothing better than the middle of an event was there to begin at, the event stays whole.
         from_s = before[-1].end_s
-        longer = next((e for e in found if e.onset_s < from_s < e.end_s - SAME_S), None)
-        if longer is not None:
-            before[-1] = replace(before[-1], end_s=longer.end_s, is_provisional=longer.is_provisional)
-        found = [event for event in found if event.onset_s >= from_s]
+        rest = next((e for e in found if e.onset_s < from_s and e.end_s - from_s > SAME_S), None)
+        found = [e for e in found if e.onset_s >= from_s]
+        if rest is not None and rest.end_s - from_s > from_s - rest.onset_s:
+            found.insert(0, replace(rest, onset_s=from_s))  # the next one, whose fall was searched too far
+        elif rest is not None:
+            before[-1] = replace(before[-1], end_s=rest.end_s, is_provisional=rest.is_provisional)
     return before + [_compare(event, told, settled_s) for event in found]
 
 

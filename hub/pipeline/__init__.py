@@ -1,6 +1,6 @@
 """Frames in, results out: joins rings, analysis and alerts of a worker's beds.  Pure: time is data."""
 
-from hub.pipeline.analysis import BedResult, BedWindow, run_analysis
+from hub.pipeline.analysis import BedResult, Round, run_analysis
 from hub.pipeline.pipeline import Outcome, Pipeline, StoredSegment
 
-__all__ = ["BedResult", "BedWindow", "Outcome", "Pipeline", "StoredSegment", "run_analysis"]
+__all__ = ["BedResult", "Outcome", "Pipeline", "Round", "StoredSegment", "run_analysis"]

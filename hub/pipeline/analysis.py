@@ -1,17 +1,25 @@
 """One round of analysis: what is read from the rings, the work itself, and what comes back."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from hub import dsp
 from hub.acquisition.ring import RING_CHANNELS
+from hub.dsp.features import FALSE_AT
+from hub.dsp.live import LiveAnalysis, Plan, Signals
+from hub.dsp.past import DRAWN
+from hub.dsp.reading import LiveReading
 from hub.model import FS_HZ, GRID_MS, Analysis, Channel, FloatArray
 from hub.pipeline.paths import contained
 
 SEGMENT_S = 600
 """Length of a classified segment (JSOG 2003: 10-minute segments, clinical-rules 1.1, V1)."""
+GROUP = 64
+"""Most rows that are updated together: their arrays stay in the cache of a core."""
 
 _COLUMN = {channel: column for column, channel in enumerate(RING_CHANNELS)}
 FETUS_COLUMNS = (_COLUMN[Channel.FHR1], _COLUMN[Channel.FHR2], _COLUMN[Channel.FHR3])
@@ -19,7 +27,7 @@ FETUS_COLUMNS = (_COLUMN[Channel.FHR1], _COLUMN[Channel.FHR2], _COLUMN[Channel.F
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BedWindow:
-    """The last minutes of one bed, copied from the ring: what one analysis sees."""
+    """A stretch of one bed, copied from a ring."""
 
     site: str
     bed: str
@@ -27,8 +35,6 @@ class BedWindow:
     end_ms: int
     samples: npt.NDArray[np.float32]
     """Shape (channels, n_samples), NaN for signal loss."""
-    late_ms: npt.NDArray[np.int64]
-    """Shape (n_samples,): time of arrival of what came late, 0 for live."""
     gestational_weeks: float | None
 
     @property
@@ -38,13 +44,40 @@ class BedWindow:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FetusWork:
+    """What one row of the live analysis is to read: a fetus with everything, or with live samples only."""
+
+    site: str
+    bed: str
+    fetus: int
+    plan: Plan
+    is_live_only: bool
+    samples: npt.NDArray[np.float32]
+    """Shape (channels, plan.n_samples); shared by the rows of a bed."""
+    gestational_weeks: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Round:
+    """The rows whose turn it is, and the analysis that knows them."""
+
+    live: LiveAnalysis
+    work: Sequence[FetusWork]
+
+    def __len__(self) -> int:
+        return len(self.work)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FetusResult:
     """What the analysis of one fetus gave; None where it failed, and then `error` says how."""
 
     fetus: int
-    analysis: Analysis | None
-    live_analysis: Analysis | None
+    analysis: LiveReading | None
+    live_analysis: LiveReading | None
     """The same without late data, for the alerts; identical when nothing came late."""
+    signal_fraction: float
+    """Share of the last 10 minutes that carries signal."""
     error: str | None = None
 
 
@@ -52,33 +85,105 @@ class FetusResult:
 class BedResult:
     """What one round gave for one bed."""
 
-    window: BedWindow
+    site: str
+    bed: str
+    end_ms: int
+    """End of what was read, Unix ms on the site's clock."""
     fetuses: tuple[FetusResult, ...]
 
 
-def run_analysis(windows: list[BedWindow]) -> list[BedResult]:
-    """Analyse some beds at once; runs off the event loop.  A failure stays with its own fetus."""
-    return [BedResult(window, tuple(_analyse_fetus(window, k) for k in window.fetuses)) for window in windows]
+def run_analysis(due: Round) -> list[BedResult]:
+    """Update some beds at once; runs off the event loop.  A failure stays with the rows of its own bed."""
+    readings: dict[int, LiveReading] = {}
+    errors: dict[int, str] = {}
+    for group in _groups(due.work):
+        where = f"analysis of {len(group)} fetuses"
+        # One bad bed must not take the others with it: they are tried again one by one.
+        together, fault = contained(where, partial(_update, due.live, group))
+        if fault is None or len(group) == 1:
+            readings.update(together or {})
+            errors.update({group[0].plan.row: fault} if fault else {})
+            continue
+        for one in group:
+            alone, fault = contained(
+                f"{one.site}/{one.bed} fetus {one.fetus}: analysis", partial(_update, due.live, [one])
+            )
+            readings.update(alone or {})
+            errors.update({one.plan.row: fault} if fault else {})
+    for row in errors:
+        due.live.past.reset(row)
+    return list(_results(due.work, readings, errors))
 
 
-def _analyse_fetus(window: BedWindow, fetus: int) -> FetusResult:
-    is_late = window.late_ms > 0
-    has_recent_late = bool(is_late[-round(SEGMENT_S * FS_HZ) :].any())
-
-    def both() -> tuple[Analysis, Analysis]:
-        analysis = _analyse(window, fetus, is_hidden=None)
-        return analysis, _analyse(window, fetus, is_hidden=is_late) if has_recent_late else analysis
-
-    readings, error = contained(f"{window.site}/{window.bed} fetus {fetus}: analysis", both)
-    analysis, live = readings if readings else (None, None)
-    return FetusResult(fetus, analysis, live, error)
+def analyse_window(window: BedWindow) -> BedResult:
+    """Read a whole stretch of one bed, with everything that is in it."""
+    results = []
+    for fetus in window.fetuses:
+        where = f"{window.site}/{window.bed} fetus {fetus}: analysis"
+        reading, error = contained(where, partial(_read_whole, window, fetus))
+        fraction = signal_fraction(window.samples[FETUS_COLUMNS[fetus - 1]])
+        results.append(FetusResult(fetus, reading, reading, fraction, error))
+    return BedResult(window.site, window.bed, window.end_ms, tuple(results))
 
 
-def _analyse(window: BedWindow, fetus: int, *, is_hidden: npt.NDArray[np.bool_] | None) -> Analysis:
-    samples: FloatArray = window.samples.astype(np.float64)
-    if is_hidden is not None:
-        samples[:, is_hidden] = np.nan
-    return dsp.analyse(
+def signal_fraction(fhr: npt.NDArray[np.float32]) -> float:
+    """Share of the last 10 minutes that carries signal."""
+    recent = fhr[-round(SEGMENT_S * FS_HZ) :]
+    return float(np.count_nonzero(np.isfinite(recent)) / (SEGMENT_S * FS_HZ))
+
+
+def _groups(work: Iterable[FetusWork]) -> Iterator[list[FetusWork]]:
+    by_shape: dict[tuple[int, int, bool], list[FetusWork]] = {}
+    for one in work:
+        by_shape.setdefault(one.plan.shape, []).append(one)
+    for group in by_shape.values():
+        for first in range(0, len(group), GROUP):
+            yield group[first : first + GROUP]
+
+
+def _update(live: LiveAnalysis, group: Sequence[FetusWork]) -> dict[int, LiveReading]:
+    def channel(column: int) -> FloatArray:
+        return np.array([one.samples[column] for one in group], np.float64)
+
+    signals = Signals(
+        fhr=np.array([one.samples[FETUS_COLUMNS[one.fetus - 1]] for one in group], np.float64),
+        toco=channel(_COLUMN[Channel.TOCO]),
+        mhr=channel(_COLUMN[Channel.MHR]),
+        iup=channel(_COLUMN[Channel.IUP]),
+        gestational_weeks=[one.gestational_weeks for one in group],
+    )
+    plans = [one.plan for one in group]
+    return dict(zip((plan.row for plan in plans), live.push(plans, signals), strict=True))
+
+
+def _results(
+    work: Sequence[FetusWork], readings: dict[int, LiveReading], errors: dict[int, str]
+) -> Iterator[BedResult]:
+    by_bed: dict[tuple[str, str], dict[int, list[FetusWork]]] = {}
+    for one in work:
+        by_bed.setdefault((one.site, one.bed), {}).setdefault(one.fetus, []).append(one)
+    for (site, bed), fetuses in by_bed.items():
+        results = []
+        for fetus, rows in sorted(fetuses.items()):
+            whole = next((one for one in rows if not one.is_live_only), rows[0])
+            live = next((one for one in rows if one.is_live_only), whole)
+            error = errors.get(whole.plan.row) or errors.get(live.plan.row)
+            fraction = signal_fraction(whole.samples[FETUS_COLUMNS[fetus - 1]])
+            results.append(
+                FetusResult(
+                    fetus,
+                    None if error else readings.get(whole.plan.row),
+                    None if error else readings.get(live.plan.row),
+                    fraction,
+                    error,
+                )
+            )
+        yield BedResult(site, bed, whole.plan.end * GRID_MS, tuple(results))
+
+
+def _read_whole(window: BedWindow, fetus: int) -> LiveReading:
+    samples = window.samples.astype(np.float64)
+    analysis = dsp.analyse(
         samples[FETUS_COLUMNS[fetus - 1]],
         samples[_COLUMN[Channel.TOCO]],
         samples[_COLUMN[Channel.MHR]],
@@ -86,4 +191,26 @@ def _analyse(window: BedWindow, fetus: int, *, is_hidden: npt.NDArray[np.bool_] 
         fs=FS_HZ,
         gestational_weeks=window.gestational_weeks,
         segment_offset_s=-window.origin_ms % (SEGMENT_S * 1000) / 1000,
+    )
+    return _reading_of(analysis, window.origin_ms // GRID_MS)
+
+
+def _reading_of(analysis: Analysis, origin: int) -> LiveReading:
+    """Put the analysis of a whole stretch into the form of a live one."""
+    suspect = np.concatenate(([False], analysis.false_signal > FALSE_AT, [False]))
+    edges = np.flatnonzero(suspect[1:] != suspect[:-1]).reshape(-1, 2) / FS_HZ
+    return LiveReading(
+        origin=origin,
+        end=origin + analysis.baseline_bpm.size,
+        baseline_bpm=analysis.baseline_bpm[::DRAWN],
+        baseline_now_bpm=float(analysis.baseline_bpm[-1]) if analysis.baseline_bpm.size else np.nan,
+        accelerations=analysis.accelerations,
+        decelerations=analysis.decelerations,
+        contractions=analysis.contractions,
+        are_contractions_known=analysis.are_contractions_known,
+        segments=analysis.segments,
+        rolling=analysis.rolling,
+        suspect_spans_s=[(float(a), float(b)) for a, b in edges],
+        is_coincidence_checked=analysis.is_coincidence_checked,
+        algorithm=analysis.algorithm,
     )

@@ -8,6 +8,8 @@ from typing import Final
 from hub.acquisition.timeline import Timeline
 from hub.alerts.engine import BedAlerts
 from hub.dsp.level import ShownLevel
+from hub.dsp.live import FORGOTTEN_MIN
+from hub.dsp.past import MINUTE
 from hub.model import (
     BedAnalysis,
     BedEvent,
@@ -27,6 +29,9 @@ RIBBON_MS: Final = 12 * 3600 * 1000
 
 RIBBON_HOLE_MS: Final = 60_000
 """A longer time without a reading leaves a hole in the ribbon."""
+
+PAUSE_TICKS: Final = FORGOTTEN_MIN * MINUTE
+"""After a longer pause the record begins anew."""
 
 EVENTS_KEPT: Final = 100
 FETUS_CHANNELS: Final = {Channel.FHR1: 1, Channel.FHR2: 2, Channel.FHR3: 3}
@@ -56,6 +61,12 @@ class FetusRecord:
     """End of the newest complete segment that was handed to the store."""
     error: str | None = None
     """Why the last analysis or its level path failed."""
+    row: int | None = None
+    """Row of the live analysis."""
+    live_row: int | None = None
+    """Row of the same without late data, open while there is some in the last minutes."""
+    signal_fraction: float = 0.0
+    """Share of the last 10 minutes that carries signal, as of the last analysis."""
 
 
 @dataclass(slots=True)
@@ -80,8 +91,18 @@ class Bed:
     analysis: BedAnalysis | None = None
     is_analysis_new: bool = False
     """Not yet pushed to the consoles."""
-    is_stale: bool = True
-    """New samples came since the last analysis."""
+    first: int | None = None
+    """First tick of the record: of the first frame, or of the first one behind a long pause."""
+    changed_from: int | None = None
+    """First tick that was filled in or changed since the last analysis."""
+    live_changed_from: int | None = None
+    """The same among live samples, which come out of order at times."""
+    late_until: int = 0
+    """Behind the newest tick that was filled in late."""
+    rate_fault: str | None = None
+    """Why the raw-rate path failed at this bed."""
+    had_late: bool = False
+    """Late samples have entered an analysis."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -96,6 +117,18 @@ class Bed:
     def fetus(self, number: int) -> FetusRecord:
         """Return the record of one fetus, opened when first asked for."""
         return self.fetuses.setdefault(number, FetusRecord())
+
+    def note_span(self, start: int, stop: int, *, head: int, is_late: bool) -> None:
+        """Note which ticks a frame brings, before it is written; `head` is behind the newest so far."""
+        if self.first is None or start < self.first or start - head > PAUSE_TICKS:
+            self.first = start
+        if is_late:
+            self.late_until = max(self.late_until, stop)
+        if start < head:
+            self.changed_from = start if self.changed_from is None else min(self.changed_from, start)
+            if not is_late:
+                before = self.live_changed_from
+                self.live_changed_from = start if before is None else min(before, start)
 
     def note_frame(self, frame: WaveFrame) -> None:
         """Take over what the newest live frame says of device, quality and fetuses."""

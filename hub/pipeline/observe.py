@@ -1,6 +1,5 @@
 """What the alerts are shown of a bed: live signal only, each path from its own source."""
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,13 +15,18 @@ from hub.alerts.engine import (
     raw_rate_seconds,
     signal_loss_seconds,
 )
+from hub.alerts.limits import LOSS_BRIDGED_S
 from hub.dsp.level import ShownLevel
-from hub.model import FS_HZ, Analysis, DeviceState, Indeterminate, MonitorStatus, SiteState
-from hub.pipeline.analysis import FETUS_COLUMNS, BedWindow
+from hub.dsp.reading import LiveReading
+from hub.model import FS_HZ, GRID_MS, AlertPath, DeviceState, Indeterminate, MonitorStatus, SiteState
+from hub.pipeline.analysis import FETUS_COLUMNS
 from hub.pipeline.bed import Bed, Site
 
 WATCHED_SAMPLES: Final = round(600 * FS_HZ)
 """10 minutes: longer than the longest raw-rate delay with its margin, and the span of the signal share."""
+
+GLANCE_SAMPLES: Final = round(LOSS_BRIDGED_S * FS_HZ)
+"""A rate beyond a limit was so within this time: a longer loss of signal ends it."""
 
 SILENT_MS: Final = 3000
 """Without new samples for this long nothing is said of the signal: silence is its own alert (goal R10)."""
@@ -34,38 +38,72 @@ Key = tuple[str, str]
 
 
 class LiveSignals:
-    """The live heart rates of all fetuses, once a second: one row each, what came late left out."""
+    """The live heart rates of some fetuses, once a second: one row each, what came late left out.
+
+    Most are calm.  Their last minute says so, and only the rows that it does not
+    speak for, or that have an alert open, are looked at as far back as the limits ask.
+    """
 
     def __init__(self, ring: Ring, beds: Sequence[Bed]) -> None:
+        self._ring = ring
         self.rows = [(bed, number) for bed in beds for number in bed.fetus_numbers]
-        samples, late_ms, self.end_ms = ring.window([bed.row for bed, _ in self.rows], WATCHED_SAMPLES)
-        columns = [FETUS_COLUMNS[number - 1] for _, number in self.rows]
-        self.fhr: npt.NDArray[np.float32] = samples[np.arange(len(columns)), columns]
-        self.fhr[late_ms > 0] = np.nan
+        self._ring_rows = np.array([bed.row for bed, _ in self.rows], np.intp)
+        self._columns = np.array([FETUS_COLUMNS[number - 1] for _, number in self.rows], np.intp)
+        self.end_ms = ring.heads[self._ring_rows] * GRID_MS
+        self.minute = self.read(np.arange(len(self.rows)), GLANCE_SAMPLES)
+
+    def read(self, index: npt.NDArray[np.intp], n_samples: int) -> npt.NDArray[np.float32]:
+        """Copy the newest samples of some of the rows, shape (n_index, n_samples)."""
+        return self._ring.column(self._ring_rows[index], self._columns[index], n_samples)
 
 
 def raw_rate_observations(signals: LiveSignals) -> dict[Key, list[RawRateObservation]]:
-    """Measure every rate against the raw-rate limits.
+    """Measure against the raw-rate limits every rate that is beyond one, or has an alert open.
 
     The fixed limits need nothing of the analysis; a baseline, where there is one, adds the
     fall of 15 bpm below it.
     """
     observed: dict[Key, list[RawRateObservation]] = {}
     baseline_bpm = np.array([bed.fetus(number).baseline_bpm for bed, number in signals.rows])
-    seconds = raw_rate_seconds(signals.fhr, fs=FS_HZ, baseline_bpm=baseline_bpm)
-    for row, (bed, number) in enumerate(signals.rows):
-        observation = seconds.observe(row, fetus=number, end_ms=int(signals.end_ms[row]))
+    has_open = np.array([bed.alerts.has_open(AlertPath.RAW_RATE) for bed, _ in signals.rows], np.bool_)
+    glance = raw_rate_seconds(signals.minute, fs=FS_HZ, baseline_bpm=baseline_bpm)
+    is_unknown = np.isnan(signals.minute).all(axis=1)
+    close = np.flatnonzero((~glance.is_quiet & ~is_unknown) | has_open)
+    if not close.size:
+        return observed
+    seconds = raw_rate_seconds(
+        signals.read(close, WATCHED_SAMPLES), fs=FS_HZ, baseline_bpm=baseline_bpm[close]
+    )
+    for row, index in enumerate(close.tolist()):
+        bed, number = signals.rows[index]
+        observation = seconds.observe(row, fetus=number, end_ms=int(signals.end_ms[index]))
         observed.setdefault(bed.key, []).append(observation)
     return observed
 
 
 def signal_observations(signals: LiveSignals) -> dict[Key, list[SignalObservation]]:
-    """Measure the loss of signal of every fetus, and how long its rate has been the mother's."""
+    """Measure the loss of signal of every fetus that has one, and how long its rate has been the mother's.
+
+    A bed of which all is well, and no technical alert open, is left out.
+    """
     observed: dict[Key, list[SignalObservation]] = {}
-    loss_s = signal_loss_seconds(signals.fhr, fs=FS_HZ)
-    percent = 100 * np.isfinite(signals.fhr).mean(axis=1)
-    for row, (bed, number) in enumerate(signals.rows):
-        end_ms = int(signals.end_ms[row])
+    is_lost = signal_loss_seconds(signals.minute, fs=FS_HZ) > 0
+    watched = {
+        bed.key
+        for (bed, number), lost in zip(signals.rows, is_lost.tolist(), strict=True)
+        if lost
+        or bed.fetus(number).coincident_since_ms is not None
+        or bed.alerts.has_open(AlertPath.TECHNICAL)
+    }
+    index = np.array([k for k, (bed, _) in enumerate(signals.rows) if bed.key in watched], np.intp)
+    if not index.size:
+        return observed
+    fhr = signals.read(index, WATCHED_SAMPLES)
+    loss_s = signal_loss_seconds(fhr, fs=FS_HZ)
+    percent = 100 * np.isfinite(fhr).mean(axis=1)
+    for row, k in enumerate(index.tolist()):
+        bed, number = signals.rows[k]
+        end_ms = int(signals.end_ms[k])
         # What came before this worker saw the bed live is unknown, not lost.
         watched_s = (end_ms - bed.live_since_ms) / 1000 if bed.live_since_ms is not None else 0.0
         lost_s = min(float(loss_s[row]), max(0.0, watched_s))
@@ -112,17 +150,17 @@ def technical_observation(
     )
 
 
-def level_observation(bed: Bed, number: int, window: BedWindow, reading: Analysis) -> LevelObservation:
+def level_observation(bed: Bed, number: int, reading: LiveReading) -> LevelObservation:
     """Put together what the level of one fetus says, from its reading without late data."""
     record = bed.fetus(number)
-    shown = record.alerting or ShownLevel(level=None, since_ms=window.end_ms)
+    shown = record.alerting or ShownLevel(level=None, since_ms=reading.end * GRID_MS)
     rolling = reading.rolling
     segment = reading.segments[-1] if reading.segments else None
     return LevelObservation(
         fetus=number,
         level=shown.level,
         since_ms=shown.since_ms,
-        end_ms=window.end_ms,
+        end_ms=reading.end * GRID_MS,
         from_level=record.level_before,
         segments_at_level=shown.segments_at_level,
         why=shown.indeterminate or "",
@@ -131,12 +169,7 @@ def level_observation(bed: Bed, number: int, window: BedWindow, reading: Analysi
     )
 
 
-def newest_baseline(reading: Analysis) -> float:
-    """Return the baseline at the end of a reading in bpm, NaN where it is not assessable."""
-    return float(reading.baseline_bpm[-1]) if reading.baseline_bpm.size else math.nan
-
-
-def note_coincidence(bed: Bed, number: int, window: BedWindow, reading: Analysis) -> None:
+def note_coincidence(bed: Bed, number: int, reading: LiveReading) -> None:
     """Note since when the rate of a fetus has been the mother's, by the device or by the analysis."""
     record = bed.fetus(number)
     rolling = reading.rolling
@@ -145,7 +178,7 @@ def note_coincidence(bed: Bed, number: int, window: BedWindow, reading: Analysis
         record.coincident_since_ms = None
     elif record.coincident_since_ms is None:
         lead_s = COINCIDENCE_SEEN_S if is_seen else 0.0
-        record.coincident_since_ms = window.end_ms - round(lead_s * 1000)
+        record.coincident_since_ms = reading.end * GRID_MS - round(lead_s * 1000)
 
 
 def _why_silent(site: Site | None, device: DeviceState | None) -> str:

@@ -7,15 +7,19 @@ from functools import partial
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from hub.acquisition.ring import RING_S, Ring, is_test_frame
+from hub.acquisition.ring import Ring, is_test_frame
 from hub.acquisition.timeline import Arrival, Timeline
 from hub.alerts.engine import BedAlerts, RawRateObservation, SignalObservation
 from hub.dsp.level import next_shown
+from hub.dsp.live import LiveAnalysis, Plan
+from hub.dsp.past import STEP
 from hub.model import (
     GRID_MS,
     AckReason,
     Alert,
+    AlertPath,
     AlertTransition,
     BedEvent,
     BedState,
@@ -27,12 +31,12 @@ from hub.model import (
     WaveEntry,
     WaveFrame,
 )
-from hub.pipeline.analysis import SEGMENT_S, BedResult, BedWindow, FetusResult
-from hub.pipeline.bed import Bed, Site
+from hub.pipeline.analysis import SEGMENT_S, BedResult, FetusResult, FetusWork, Round
+from hub.pipeline.bed import Bed, FetusRecord, Site
 from hub.pipeline.observe import (
+    SILENT_MS,
     LiveSignals,
     level_observation,
-    newest_baseline,
     note_coincidence,
     raw_rate_observations,
     signal_observations,
@@ -45,6 +49,10 @@ _log = logging.getLogger(__name__)
 
 ANALYSIS_PERIOD_S: Final = 10
 """Each bed is analysed anew this often (design: at least every 10 s)."""
+LONG_UPDATES: Final = 20
+"""Beds that are read again from far back, or for the first time, in one round."""
+ROUNDS_BETWEEN: Final = 40
+"""Rounds for which a bed that is being filled in waits, so that one bed does not take the turn of others."""
 NUMBER_SAMPLES: Final = 2000 // GRID_MS
 """A number shown as current is no older than 2 s within its own trace (design: stale from 3 s)."""
 SIGNAL_SAMPLES: Final = SEGMENT_S * 1000 // GRID_MS
@@ -77,6 +85,13 @@ class Pipeline:
         self.boot_id = boot_id
         self.refused_beds = 0
         self._ring = Ring(capacity_beds)
+        self._live = LiveAnalysis(min(capacity_beds, 64))
+        self._due = np.zeros(capacity_beds, np.int64)
+        """Tick from which on a bed is due, by row of the ring."""
+        self._is_changed = np.zeros(capacity_beds, np.bool_)
+        self._again = np.zeros(capacity_beds, np.int64)
+        """Round from which on a bed whose past changed may be read again."""
+        self._round = 0
         self._beds: dict[tuple[str, str], Bed] = {}
         self._sites: dict[str, Site] = {}
         self._started_s: float | None = None
@@ -92,9 +107,8 @@ class Pipeline:
             arrival = self._push_live(bed, frame, arrived_ms=arrived_ms, now_s=now_s)
         else:
             arrival = Arrival.LATE
-            self._ring.push(bed.row, frame, is_newest=False, late_ms=arrived_ms)
+            self._write(bed, frame, is_newest=False, late_ms=arrived_ms)
         bed.is_test = is_test_frame(frame)
-        bed.is_stale = True
         return arrival
 
     def _push_live(self, bed: Bed, frame: WaveFrame, *, arrived_ms: int, now_s: float) -> Arrival:
@@ -104,7 +118,7 @@ class Pipeline:
         arrival = bed.timeline.push(frame.seq)
         is_newest = arrival in {Arrival.NEXT, Arrival.AHEAD}
         if arrival is not Arrival.REPEATED:
-            self._ring.push(bed.row, frame, is_newest=is_newest)
+            self._write(bed, frame, is_newest=is_newest)
         if is_newest:
             bed.lag.push(frame.t0_ms, frame.end_ms, now_s * 1000, is_in_sequence=arrival is Arrival.NEXT)
             bed.clock_offset_ms = frame.end_ms - arrived_ms
@@ -112,6 +126,15 @@ class Pipeline:
                 bed.live_since_ms = frame.t0_ms
             bed.note_frame(frame)
         return arrival
+
+    def _write(self, bed: Bed, frame: WaveFrame, *, is_newest: bool, late_ms: int = 0) -> None:
+        head = int(self._ring.heads[bed.row])
+        start, stop = round(frame.t0_ms / GRID_MS), round(frame.end_ms / GRID_MS)
+        # One tick of jitter of a live stream is closed by the ring, and changes nothing that was read.
+        is_next = is_newest and abs(start - head) <= 1
+        bed.note_span(head if is_next else start, stop, head=head, is_late=late_ms > 0)
+        self._is_changed[bed.row] |= bed.changed_from is not None
+        self._ring.push(bed.row, frame, is_newest=is_newest, late_ms=late_ms)
 
     def push_status(self, site: str, status: SiteStatus) -> None:
         """Take what a site says of itself; its last will comes this way too."""
@@ -135,7 +158,7 @@ class Pipeline:
         for frame, lane, arrived_ms in frames:
             if bed := self._bed(frame.site, frame.bed):
                 late_ms = arrived_ms if lane is Lane.FILL else 0
-                self._ring.push(bed.row, frame, is_newest=False, late_ms=late_ms)
+                self._write(bed, frame, is_newest=False, late_ms=late_ms)
                 bed.note_frame(frame)
                 bed.is_test = is_test_frame(frame)
 
@@ -155,26 +178,34 @@ class Pipeline:
 
     # -------------------------------------------------------- once a second
 
-    def tick(self, now_ms: int, now_s: float) -> list[AlertTransition]:
-        """Check raw rates and technical conditions of all beds; each path alone may fail."""
+    def tick(self, now_ms: int, now_s: float, *, part: int = 0, parts: int = 1) -> list[AlertTransition]:
+        """Check raw rates and technical conditions; each path alone may fail.
+
+        Of `parts` calls in a second each takes its own share of the beds.
+        """
         if self._started_s is None:
             self._started_s = now_s
-        beds = list(self._beds.values())
+        beds = list(self._beds.values())[part::parts]
         if not beds:
             return []
+        transitions: list[AlertTransition] = []
         signals = LiveSignals(self._ring, beds)
         rates, rate_fault = contained("raw-rate path", lambda: raw_rate_observations(signals))
         losses, _ = contained("technical path", lambda: signal_observations(signals))
-        transitions: list[AlertTransition] = []
-        for bed in beds:
-            raised, own_fault = contained(
-                f"{bed.site}/{bed.bed}: raw-rate path", partial(_push_rates, bed, rates or {}, now_ms)
+        for key, observations in (rates or {}).items():
+            bed = self._beds[key]
+            raised, fault = contained(
+                f"{bed.site}/{bed.bed}: raw-rate path", partial(_push_rates, bed, observations, now_ms)
             )
+            bed.rate_fault = fault
             transitions += raised or []
-            faults = {"raw_rate": rate_fault or own_fault, "level": _level_fault(bed)}
+        for bed in beds:
+            if rate_fault is None and not (rates and bed.key in rates):
+                bed.rate_fault = None
+            fault = rate_fault or bed.rate_fault
             raised, _ = contained(
                 f"{bed.site}/{bed.bed}: technical path",
-                partial(self._push_technical, bed, losses or {}, faults, now_ms, now_s),
+                partial(self._push_technical, bed, losses or {}, fault, now_ms, now_s),
             )
             transitions += raised or []
         return transitions
@@ -183,7 +214,7 @@ class Pipeline:
         self,
         bed: Bed,
         losses: Mapping[tuple[str, str], Sequence[SignalObservation]],
-        faults: Mapping[str, str | None],
+        rate_fault: str | None,
         now_ms: int,
         now_s: float,
     ) -> list[AlertTransition]:
@@ -191,6 +222,10 @@ class Pipeline:
         if age_ms is None:
             # Known from the store or the broker, silent since the start of this worker.
             age_ms = round((now_s - (self._started_s or now_s)) * 1000)
+        faults = {"raw_rate": rate_fault, "level": _level_fault(bed)}
+        is_calm = age_ms < SILENT_MS and bed.key not in losses and not any(faults.values())
+        if is_calm and not bed.alerts.has_open(AlertPath.TECHNICAL):
+            return []
         observation = technical_observation(
             bed,
             self._sites.get(bed.site),
@@ -203,91 +238,142 @@ class Pipeline:
 
     # ------------------------------------------------------------- analysis
 
-    def due_windows(self, second: int) -> list[BedWindow]:
-        """Copy out the beds whose turn it is in this second, spread evenly over the period."""
-        due = [
-            bed
-            for bed in self._beds.values()
-            if bed.is_stale and bed.row % ANALYSIS_PERIOD_S == second % ANALYSIS_PERIOD_S
-        ]
-        return self._windows(due)
+    def due_windows(self, second: int = 0, *, most: int | None = None) -> Round:
+        """Copy out the beds that have 10 s of new samples, or changed ones; at most so many rows.
 
-    def _windows(self, beds: list[Bed]) -> list[BedWindow]:
-        if not beds:
-            return []
-        samples, late_ms, end_ms = self._ring.window([bed.row for bed in beds], RING_S * 1000 // GRID_MS)
-        windows = []
-        for index, bed in enumerate(beds):
-            bed.is_stale = False
-            first = int(np.argmax(np.isfinite(samples[index]).any(axis=0)))
-            windows.append(
-                BedWindow(
-                    bed.site,
-                    bed.bed,
-                    bed.fetus_numbers,
-                    int(end_ms[index]),
-                    samples[index, :, first:],
-                    late_ms[index, first:],
-                    bed.state.gestational_weeks if bed.state else None,
-                )
+        Beds of which minutes have to be read again wait for one another, the newest first.
+        """
+        del second  # every bed has its own second of ten, by the phase of its row
+        heads = self._ring.heads
+        self._round += 1
+        is_changed = self._is_changed[: heads.size] & (self._again[: heads.size] <= self._round)
+        is_due = (heads >= self._due[: heads.size]) | is_changed
+        work: list[FetusWork] = []
+        n_long = 0
+        beds = list(self._beds.values())
+        for index in np.argsort(-heads * is_due, kind="stable").tolist() if is_due.any() else []:
+            if not is_due[index] or (most is not None and len(work) >= most):
+                break
+            bed = beds[index]
+            plans = self._plans(bed)
+            is_long = any(plan.is_changed or plan.is_jump for _, plan, _ in plans)
+            if is_long and n_long >= LONG_UPDATES:
+                continue
+            n_long += is_long
+            work += self._copy(bed, plans)
+        return Round(self._live, work)
+
+    def _plans(self, bed: Bed) -> list[tuple[int, Plan, bool]]:
+        """Plan the updates of the fetuses of a bed: number, plan, and whether late samples are left out."""
+        head = int(self._ring.heads[bed.row])
+        first = max(bed.first or head, head - self._ring.n_samples)
+        planned = []
+        for number in bed.fetus_numbers:
+            record = bed.fetus(number)
+            if record.row is None:
+                record.row = self._live.past.open_row(4 * (bed.row % ANALYSIS_PERIOD_S))
+            self._keep_live_row(bed, record, head)
+            plan = self._live.plan(record.row, first=first, head=head, changed_from=bed.changed_from)
+            if plan is not None:
+                planned.append((number, plan, False))
+            if record.live_row is None:
+                continue
+            changed_from = bed.live_changed_from
+            plan = self._live.plan(record.live_row, first=first, head=head, changed_from=changed_from)
+            if plan is not None:
+                planned.append((number, plan, True))
+        return planned
+
+    def _keep_live_row(self, bed: Bed, record: FetusRecord, head: int) -> None:
+        """Keep a row without late samples while there are some in the last 10 min."""
+        past = self._live.past
+        is_late = bed.late_until > head - SIGNAL_SAMPLES
+        if is_late and record.live_row is None and record.row is not None:
+            # What was read before the late samples came is what the live ones alone gave.
+            record.live_row = (
+                past.open_row(int(past.phase[record.row])) if bed.had_late else past.copy_row(record.row)
             )
-        return windows
+        elif not is_late and record.live_row is not None:
+            past.close_row(record.live_row)
+            record.live_row = None
+
+    def _copy(self, bed: Bed, plans: list[tuple[int, Plan, bool]]) -> list[FetusWork]:
+        work: list[FetusWork] = []
+        spans: dict[tuple[int, int, bool], npt.NDArray[np.float32]] = {}
+        for number, plan, is_live_only in plans:
+            key = (plan.end, plan.n_samples, is_live_only)
+            if key not in spans:
+                spans[key], late_ms = self._ring.copy_span(bed.row, plan.end, plan.n_samples)
+                if is_live_only:
+                    spans[key][:, late_ms > 0] = np.nan
+            weeks = bed.state.gestational_weeks if bed.state else None
+            work.append(FetusWork(bed.site, bed.bed, number, plan, is_live_only, spans[key], weeks))
+        head = int(self._ring.heads[bed.row])
+        ends = [plan.end for _, plan, _ in plans]
+        # A bed that is behind goes on at once; else it is due when its next 10 s are full.
+        self._due[bed.row] = (min(ends) if ends else head // STEP * STEP) + STEP
+        if bed.changed_from is not None:
+            self._again[bed.row] = self._round + ROUNDS_BETWEEN
+        self._is_changed[bed.row] = False
+        bed.had_late |= bed.changed_from is not None and bed.late_until > 0
+        bed.changed_from = bed.live_changed_from = None
+        return work
 
     def accept(self, results: list[BedResult], now_ms: int) -> Outcome:
         """Take the results of a round: levels, ribbons, level alerts, segments for the store."""
         outcome = Outcome()
         for result in results:
-            bed = self._beds[result.window.site, result.window.bed]
+            bed = self._beds[result.site, result.bed]
             for one in result.fetuses:
-                outcome.segments.extend(self._accept_fetus(bed, one, result.window))
-                outcome.transitions.extend(self._alert_on_level(bed, one, result.window, now_ms))
+                outcome.segments.extend(self._accept_fetus(bed, one, result.end_ms))
+                outcome.transitions.extend(self._alert_on_level(bed, one, now_ms))
             bed.analysis = bed_analysis(bed.fetuses, result, now_ms=now_ms)
             bed.is_analysis_new = True
         return outcome
 
-    def _accept_fetus(self, bed: Bed, one: FetusResult, window: BedWindow) -> list[StoredSegment]:
+    def _accept_fetus(self, bed: Bed, one: FetusResult, end_ms: int) -> list[StoredSegment]:
         record = bed.fetus(one.fetus)
         record.error = one.error
+        record.signal_fraction = one.signal_fraction
         reading = one.analysis
         newest = reading.segments[-1] if reading and reading.segments else None
-        record.shown = next_shown(record.shown, reading.rolling if reading else None, newest, window.end_ms)
-        bed.extend_ribbon(one.fetus, window.end_ms, record.shown.level)
+        record.shown = next_shown(record.shown, reading.rolling if reading else None, newest, end_ms)
+        bed.extend_ribbon(one.fetus, end_ms, record.shown.level)
         if reading is None:
             return []
         new = []
         for segment in reading.segments:
-            end_ms = window.origin_ms + round(segment.end_s * 1000)
-            if end_ms > record.last_segment_ms:
-                record.last_segment_ms = end_ms
+            end_of_segment_ms = reading.origin * GRID_MS + round(segment.end_s * 1000)
+            if end_of_segment_ms > record.last_segment_ms:
+                record.last_segment_ms = end_of_segment_ms
                 new.append(
                     StoredSegment(
                         site=bed.site,
                         bed=bed.bed,
                         fetus=one.fetus,
-                        origin_ms=window.origin_ms,
+                        origin_ms=reading.origin * GRID_MS,
                         classification=segment,
                         algorithm=reading.algorithm,
                     )
                 )
         return new
 
-    def _alert_on_level(
-        self, bed: Bed, one: FetusResult, window: BedWindow, now_ms: int
-    ) -> list[AlertTransition]:
+    def _alert_on_level(self, bed: Bed, one: FetusResult, now_ms: int) -> list[AlertTransition]:
         reading = one.live_analysis
         if reading is None or bed.live_since_ms is None:
             return []  # failed, or nothing live was ever seen: the technical path speaks
         record = bed.fetus(one.fetus)
 
         def push() -> list[AlertTransition]:
-            note_coincidence(bed, one.fetus, window, reading)
-            record.baseline_bpm = newest_baseline(reading)
+            note_coincidence(bed, one.fetus, reading)
+            record.baseline_bpm = reading.baseline_now_bpm
             newest = reading.segments[-1] if reading.segments else None
-            shown = next_shown(record.alerting, reading.rolling, newest, window.end_ms)
+            end_ms = reading.end * GRID_MS
+            shown = next_shown(record.alerting, reading.rolling, newest, end_ms)
             if record.alerting is not None and shown.level != record.alerting.level:
                 record.level_before = record.alerting.level
             record.alerting = shown
-            return bed.alerts.push_level(level_observation(bed, one.fetus, window, reading), now_ms)
+            return bed.alerts.push_level(level_observation(bed, one.fetus, reading), now_ms)
 
         raised, record.error = contained(f"{bed.site}/{bed.bed}: level path", push)
         return raised or []
@@ -307,15 +393,12 @@ class Pipeline:
         if not beds:
             return []
         rows = [bed.row for bed in beds]
-        newest = self._ring.newest(rows, NUMBER_SAMPLES)
-        samples, _, _ = self._ring.window(rows, SIGNAL_SAMPLES)
-        fractions = np.isfinite(samples[:, :3]).mean(axis=-1)
+        newest = self._ring.newest(rows, NUMBER_SAMPLES).tolist()
         return [
             bed_view(
                 bed,
                 self._sites.get(bed.site),
                 newest=newest[index],
-                signal_fraction=fractions[index],
                 head_ms=self._ring.head_ms(bed.row),
                 age_ms=bed.lag.age_ms(now_s * 1000),
                 analysis=bed.analysis if with_analysis or bed.is_analysis_new else None,
@@ -328,9 +411,9 @@ class Pipeline:
         bed = self._beds.get(key)
         return bed.state.gestational_weeks if bed and bed.state else None
 
-    def mark_pushed(self) -> None:
-        """Note that every new analysis has been handed to the consoles."""
-        for bed in self._beds.values():
+    def mark_pushed(self, keys: Iterable[tuple[str, str]] | None = None) -> None:
+        """Note that every new analysis of these beds, or of all, has been handed to the consoles."""
+        for bed in self._beds.values() if keys is None else (self._beds[key] for key in keys):
             bed.is_analysis_new = False
 
     def recent_waves(self, key: tuple[str, str], span_s: float) -> list[WaveEntry]:
@@ -372,14 +455,8 @@ class Pipeline:
         return bed
 
 
-def _push_rates(
-    bed: Bed, rates: Mapping[tuple[str, str], Sequence[RawRateObservation]], now_ms: int
-) -> list[AlertTransition]:
-    return [
-        transition
-        for observation in rates.get(bed.key, ())
-        for transition in bed.alerts.push_raw(observation, now_ms)
-    ]
+def _push_rates(bed: Bed, observations: Sequence[RawRateObservation], now_ms: int) -> list[AlertTransition]:
+    return [move for observation in observations for move in bed.alerts.push_raw(observation, now_ms)]
 
 
 def _level_fault(bed: Bed) -> str | None:

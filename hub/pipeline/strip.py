@@ -8,8 +8,8 @@ import numpy as np
 
 from hub.acquisition.ring import Ring
 from hub.dsp.level import ShownLevel
-from hub.model import BedAnalysis, Lane, LevelSpan
-from hub.pipeline.analysis import FETUS_COLUMNS, BedWindow, FetusResult, run_analysis
+from hub.model import GRID_MS, BedAnalysis, Lane, LevelSpan
+from hub.pipeline.analysis import FETUS_COLUMNS, BedWindow, FetusResult, analyse_window
 from hub.pipeline.bed import FetusRecord
 from hub.pipeline.views import bed_analysis
 from hub.wire import decode_wave
@@ -57,7 +57,7 @@ def analyse_span(
         frame = decode_wave(stored.payload, site=stored.site, bed=stored.bed)
         arrived_late_ms = stored.arrived_ms if stored.lane is Lane.FILL else 0
         ring.push(row, frame, is_newest=False, late_ms=arrived_late_ms)
-    samples, late_ms, end_ms = ring.window(row, ring.n_samples)
+    samples, _, end_ms = ring.window(row, ring.n_samples)
     has_signal = np.isfinite(samples[0])
     fetuses = tuple(k + 1 for k, column in enumerate(FETUS_COLUMNS) if has_signal[column].any()) or (1,)
     first = int(np.argmax(has_signal.any(axis=0)))
@@ -67,10 +67,9 @@ def analyse_span(
         fetuses,
         int(end_ms[0]),
         samples[0, :, first:],
-        late_ms[0, first:],
         gestational_weeks,
     )
-    result = run_analysis([window])[0]
+    result = analyse_window(window)
     records = {one.fetus: _record_of(one, window) for one in result.fetuses}
     return bed_analysis(records, result, now_ms=now_ms)
 
@@ -81,8 +80,8 @@ def _record_of(one: FetusResult, window: BedWindow) -> FetusRecord:
         return FetusRecord()
     spans = deque(
         LevelSpan(
-            start_ms=window.origin_ms + round(segment.start_s * 1000),
-            end_ms=window.origin_ms + round(segment.end_s * 1000),
+            start_ms=reading.origin * GRID_MS + round(segment.start_s * 1000),
+            end_ms=reading.origin * GRID_MS + round(segment.end_s * 1000),
             level=segment.level,
         )
         for segment in reading.segments

@@ -1,17 +1,18 @@
 """What the consoles are told of a bed: numbers, the reading, the strip of the last minutes."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from hub.acquisition.ring import RING_CHANNELS
 from hub.dsp.level import ShownLevel
+from hub.dsp.past import DRAWN
+from hub.dsp.reading import LiveReading
 from hub.model import (
     GRID_MS,
     HEART_RATES,
-    Analysis,
     BedAnalysis,
     BedView,
     BedVitals,
@@ -19,7 +20,6 @@ from hub.model import (
     Channel,
     FetusAnalysis,
     FetusVitals,
-    FloatArray,
     FrameFlag,
     MonitorStatus,
     SignalQuality,
@@ -31,10 +31,6 @@ from hub.pipeline.analysis import FETUS_COLUMNS, BedResult, FetusResult
 from hub.pipeline.bed import Bed, FetusRecord, Site
 from hub.wire import encode_wave, samples_from_values
 
-BASELINE_STEP = 20
-"""Samples between two baseline values sent to a console: 5 s, the baseline moves over minutes."""
-
-SUSPECT_PROBABILITY = 0.5
 SHORTEST_SUSPECT_S = 2.0
 FRAME_TICKS = 240
 
@@ -45,13 +41,12 @@ def bed_view(
     bed: Bed,
     site: Site | None,
     *,
-    newest: FloatArray,
-    signal_fraction: FloatArray,
+    newest: Sequence[float],
     head_ms: int | None,
     age_ms: int | None,
     analysis: BedAnalysis | None,
 ) -> BedView:
-    """Put one bed into the form of the consoles; `newest` has shape (channels,), `signal_fraction` (3,)."""
+    """Put one bed into the form of the consoles; `newest` has the value of each channel."""
     status = site.status if site else None
     vitals = BedVitals(
         head_ms=head_ms,
@@ -65,7 +60,7 @@ def bed_view(
                 fetus=number,
                 fhr_bpm=_number(newest[FETUS_COLUMNS[number - 1]]),
                 quality=bed.quality.get(number, SignalQuality.UNKNOWN),
-                signal_fraction=round(float(signal_fraction[number - 1]), 3),
+                signal_fraction=round(bed.fetus(number).signal_fraction, 3),
             )
             for number in bed.fetus_numbers
         ),
@@ -92,7 +87,7 @@ def bed_analysis(records: Mapping[int, FetusRecord], result: BedResult, *, now_m
     rolling = first.rolling if first else None
     return BedAnalysis(
         fetuses=tuple(
-            fetus_analysis(one, records[one.fetus], origin_ms=result.window.origin_ms, now_ms=now_ms)
+            fetus_analysis(one, records[one.fetus], end_ms=result.end_ms, now_ms=now_ms)
             for one in result.fetuses
         ),
         contractions=tuple(first.contractions) if first else (),
@@ -102,13 +97,13 @@ def bed_analysis(records: Mapping[int, FetusRecord], result: BedResult, *, now_m
     )
 
 
-def fetus_analysis(one: FetusResult, record: FetusRecord, *, origin_ms: int, now_ms: int) -> FetusAnalysis:
+def fetus_analysis(one: FetusResult, record: FetusRecord, *, end_ms: int, now_ms: int) -> FetusAnalysis:
     """Put the reading of one fetus into the form of the consoles."""
     shown = record.shown or ShownLevel(level=None, since_ms=now_ms)
     reading = one.analysis
     return FetusAnalysis(
         fetus=one.fetus,
-        origin_ms=origin_ms,
+        origin_ms=reading.origin * GRID_MS if reading else end_ms,
         computed_ms=now_ms,
         level=shown.level,
         level_since_ms=shown.since_ms,
@@ -116,7 +111,7 @@ def fetus_analysis(one: FetusResult, record: FetusRecord, *, origin_ms: int, now
         last_level_ms=shown.last_level_ms,
         rolling=reading.rolling if reading else None,
         segments=tuple(reading.segments) if reading else (),
-        baseline_step_ms=BASELINE_STEP * GRID_MS,
+        baseline_step_ms=DRAWN * GRID_MS,
         baseline_bpm=_baseline(reading),
         accelerations=tuple(reading.accelerations) if reading else (),
         decelerations=tuple(reading.decelerations) if reading else (),
@@ -127,23 +122,16 @@ def fetus_analysis(one: FetusResult, record: FetusRecord, *, origin_ms: int, now
     )
 
 
-def _baseline(reading: Analysis | None) -> tuple[float | None, ...]:
+def _baseline(reading: LiveReading | None) -> tuple[float | None, ...]:
     if reading is None:
         return ()
-    return tuple(_number(value) for value in reading.baseline_bpm[::BASELINE_STEP])
+    return tuple(None if x != x else x for x in reading.baseline_bpm.round(2).tolist())
 
 
-def _suspect_spans(reading: Analysis | None) -> tuple[tuple[float, float], ...]:
+def _suspect_spans(reading: LiveReading | None) -> tuple[tuple[float, float], ...]:
     if reading is None:
         return ()
-    runs = runs_of(reading.false_signal > SUSPECT_PROBABILITY) * (GRID_MS / 1000)
-    return tuple((float(a), float(b)) for a, b in runs if b - a >= SHORTEST_SUSPECT_S)
-
-
-def runs_of(is_in: BoolArray) -> npt.NDArray[np.intp]:
-    """Start (inclusive) and stop (exclusive) of each run of True, shape (n_runs, 2)."""
-    padded = np.concatenate(([False], is_in, [False]))
-    return np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
+    return tuple(span for span in reading.suspect_spans_s if span[1] - span[0] >= SHORTEST_SUSPECT_S)
 
 
 def recent_frames(
