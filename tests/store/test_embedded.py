@@ -20,7 +20,7 @@ from hub.errors import StoreError
 from hub.store import cluster, embedded
 from hub.store.cluster import prepare_cluster
 from hub.store.embedded import EmbeddedPostgres, _processes_in
-from tests.store.conftest import folder_for_postgres
+from tests.store.conftest import folder_for_postgres, throwaway_server
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives up its rights")
 
@@ -56,6 +56,13 @@ def make(prepared_folder: Path) -> Iterator[Make]:
         if server.pid is not None:
             os.kill(server.pid, signal.SIGQUIT)  # thrown away: no checkpoint first
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[EmbeddedPostgres]:
+    """A server that only looks are cast at."""
+    with throwaway_server() as server:
+        yield server
 
 
 def _ask(server: EmbeddedPostgres, query: str) -> object:
@@ -108,9 +115,8 @@ def test_the_first_start_takes_seconds_and_answers_as_the_hubs_role(make: Make, 
     assert _ask(server, "SELECT rolsuper FROM pg_roles WHERE rolname = 'ctg'") is False
 
 
-def test_only_a_password_opens_it(make: Make) -> None:
-    server = make()
-    server.start()
+def test_only_a_password_opens_it(running: EmbeddedPostgres) -> None:
+    server = running
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(server.dsn.replace(":", ":x", 2).replace("postgresql:x", "postgresql:"))
     assert _ask(server, "SHOW password_encryption") == "scram-sha-256"
@@ -118,19 +124,16 @@ def test_only_a_password_opens_it(make: Make) -> None:
     assert _ask(server, "SHOW listen_addresses") == "127.0.0.1"
 
 
-def test_passwords_are_for_their_owner_only(make: Make, prepared_folder: Path) -> None:
-    make().start()
-    secrets = list(prepared_folder.rglob("*.password"))
+def test_passwords_are_for_their_owner_only(running: EmbeddedPostgres) -> None:
+    secrets = list(running._folder.rglob("*.password"))
     assert len(secrets) == 2
     for secret in secrets:
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
 
 
 @needs_root
-def test_as_root_the_server_runs_as_somebody_else(make: Make) -> None:
-    server = make()
-    server.start()
-    assert Path(f"/proc/{server.pid}").stat().st_uid != 0
+def test_as_root_the_server_runs_as_somebody_else(running: EmbeddedPostgres) -> None:
+    assert Path(f"/proc/{running.pid}").stat().st_uid != 0
 
 
 def test_stopping_ends_it_and_starting_again_keeps_the_data(make: Make) -> None:
@@ -146,12 +149,10 @@ def test_stopping_ends_it_and_starting_again_keeps_the_data(make: Make) -> None:
     assert _ask(server, "SELECT n FROM kept") == 42
 
 
-def test_starting_twice_changes_nothing(make: Make) -> None:
-    server = make()
-    server.start()
-    pid = server.pid
-    server.start()
-    assert server.pid == pid
+def test_starting_twice_changes_nothing(running: EmbeddedPostgres) -> None:
+    pid = running.pid
+    running.start()
+    assert running.pid == pid
 
 
 def test_after_kill_9_of_the_server_the_next_start_succeeds_on_the_same_port(make: Make) -> None:
@@ -205,10 +206,10 @@ def test_a_frozen_server_left_behind_is_replaced(
     assert _ask(server, "SELECT 1") == 1
 
 
-def test_two_hubs_never_share_a_folder(make: Make) -> None:
-    make().start()
+def test_two_hubs_never_share_a_folder(running: EmbeddedPostgres) -> None:
     with pytest.raises(StoreError, match="another hub is using this database folder"):
-        make().start()
+        EmbeddedPostgres(running._folder).start()
+    assert _ask(running, "SELECT 1") == 1
 
 
 def test_a_busy_port_is_named(make: Make) -> None:

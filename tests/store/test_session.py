@@ -86,7 +86,10 @@ async def test_a_refused_statement_is_an_error_and_keeps_the_connection(postgres
     await one.close()
 
 
-async def test_a_frozen_server_is_left_at_the_deadline(own_server: EmbeddedPostgres) -> None:
+async def test_a_frozen_server_is_left_at_the_deadline(
+    own_server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(session._CONNECTION, "connect_timeout", 2)
     one, readers = Session(own_server.dsn, "testing"), Readers(own_server.dsn)
     await readers.open()
     assert await one.run(_one) + await readers.run("testing", _one) == 2
