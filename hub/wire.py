@@ -35,7 +35,8 @@ from hub.model import (
 T = TypeVar("T")
 Raw = npt.NDArray[np.uint16] | npt.NDArray[np.uint8] | npt.NDArray[np.int16]
 
-MAX_FRAME_BYTES: Final = 64 * 1024
+MAX_FRAME_BYTES: Final = 64 * 1024 - 1
+"""What the length before a frame in a fill message or a wave batch can say."""
 MAX_FILL_BYTES: Final = 1024 * 1024
 """Most that a fill message may hold after decompression."""
 MAX_JSON_BYTES: Final = 16 * 1024

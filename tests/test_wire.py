@@ -241,6 +241,17 @@ def test_the_backfill_flag_changes_nothing_else(frame: WaveFrame):
     assert (back.epoch, back.seq, back.t0_ms) == (frame.epoch, frame.seq, frame.t0_ms)
 
 
+def test_a_frame_too_long_for_a_wave_batch_is_refused_as_it_comes():
+    wide, narrow = [*range(0x20), *range(0x21, 0x100, 2)][:141], range(0x20, 0x100, 2)
+    blocks = [bytes((n, 0)) + bytes(165 * 2) for n in wide] + [bytes((n, 0)) + bytes(165) for n in narrow]
+    head = bytes.fromhex("c710 00000001 00000000 019a9f58fa80 a5 19") + bytes((len(blocks), 0))
+    payload = head + b"".join(blocks)
+    assert len(payload) == 65_536
+    with pytest.raises(WireError) as caught:
+        decode_wave(payload, site="h012", bed="bed3")
+    assert caught.value.kind is WireFault.SIZE
+
+
 def test_a_wave_batch_gives_its_entries_back():
     entries = [WaveEntry("h012", "bed3", 1763610001050, EXAMPLE), WaveEntry("x", "y", 0, b"")]
     assert decode_batch(encode_batch(9, 1763610001100, entries)) == (9, 1763610001100, entries)
