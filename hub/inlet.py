@@ -20,6 +20,9 @@ _log = logging.getLogger(__name__)
 MAX_SITES_COUNTED = 1000
 """Sites with counters of their own; a flood of invented site names ends up in one."""
 
+MAX_LOGGED = 200
+"""Characters of a complaint that are logged: enough for the place and what was expected."""
+
 
 class Inlet:
     """Takes each message in the moment it is read: decodes, pushes, returns, and never raises WireError."""
@@ -116,7 +119,9 @@ class Inlet:
             if len(self._seen_errors) >= MAX_SITES_COUNTED:
                 key = ("other", error.kind)
             else:
-                _log.warning("%s: %s (counted from now on, not logged)", where[:120], error)
+                # A topic may hold a line break, and the complaint quotes what came: neither may write a log.
+                complaint = str(error)[:MAX_LOGGED]
+                _log.warning("%r: %s (counted from now on, not logged)", where[:120], complaint)
             self._seen_errors.add(key)
         labels: Any = key
         self._errors.labels(*labels).inc()
