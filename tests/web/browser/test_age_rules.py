@@ -96,6 +96,15 @@ def test_without_contact_there_is_neither_level_nor_number(
     assert [d["fetuses"][0]["text"], d["mhr"], d["toco"], d["contractions"]] == ["–––", "–", "–", "–"]
 
 
+@pytest.mark.parametrize("age_ms", [60_000, 60_001])
+def test_a_level_whose_analysis_stands_still_loses_its_colour_though_samples_come(modules: Page, age_ms: int):
+    d = show(modules, vitals(), [fetus(2)], hubNow=age_ms)
+    assert (d["state"], d["fetuses"][0]["text"]) == ("live", "140")
+    is_old = age_ms > 60_000
+    assert d["glyph"] == {"kind": "stale" if is_old else "level", "level": 2}
+    assert (d["level"], d["contractions"]) == ((None, "?") if is_old else (2, "4"))
+
+
 @pytest.mark.parametrize("why", ["maternal_rate", "doubling_halving", "too_little_signal"])
 def test_a_doubtful_rate_is_a_question_mark_and_never_level_1(modules: Page, why: str):
     d = show(modules, vitals(), [fetus(None, why, last=1)])

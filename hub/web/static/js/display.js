@@ -4,6 +4,7 @@ import { freshness } from "./clock.js";
 
 const DOUBTFUL = new Set(["maternal_rate", "doubling_halving", "too_little_signal"]);
 const NOTHING = "–––";
+const STUCK_MS = 60000; // a reading is due every 10 s: one this old says nothing of now, however live the samples
 
 /** "hub" (this console hears no hub), "dark" (site cut off), "never" (no data yet), "stale", "marked" or "live". */
 export function bedState(bed, { now, isUp }) {
@@ -31,6 +32,11 @@ export function lastLevel(fetus) {
   if (!fetus) return null;
   if (fetus.level !== null) return { level: fetus.level, ms: fetus.computed_ms };
   return fetus.last_level === null ? null : { level: fetus.last_level, ms: fetus.last_level_ms };
+}
+
+/** Whether the reading has stopped while samples still come; hub time against hub time. */
+function isStuck(fetuses, hubNow) {
+  return Number.isFinite(hubNow) && fetuses.some((f) => hubNow - f.computed_ms > STUCK_MS);
 }
 
 /** Which glyph a bed wears.  Only a live bed wears its level in colour. */
@@ -62,24 +68,25 @@ export function bedDisplay(bed, context) {
   const answer = bedLevel(bed);
   const analyses = bed.analysis?.fetuses ?? [];
   const isFresh = state === "live" || state === "marked";
+  const isOld = isStuck(analyses, context.hubNow);
   const fetuses = vitals.fetuses.map((v) => ({
     fetus: v.fetus,
     ...fhrNumber(state, v, analyses.find((f) => f.fetus === v.fetus), vitals.is_coincident),
   }));
   if (fetuses.length === 0) fetuses.push({ fetus: 1, text: isFresh ? "?" : NOTHING, tone: "old" });
-  const known = bed.analysis?.are_contractions_known;
+  const known = bed.analysis?.are_contractions_known && !isOld;
   return {
     state,
     ageMs: state === "hub" ? context.silentMs : bed.age.at(now),
-    glyph: bedGlyph(state, answer),
-    level: state === "live" ? answer.level : null,
+    glyph: bedGlyph(isOld && state === "live" ? "stale" : state, answer),
+    level: state === "live" && !isOld ? answer.level : null,
     fetus: answer.fetus,
     last: lastLevel(answer.fetus),
     fetuses,
     mhr: shown(state, vitals.mhr_bpm),
     toco: shown(state, vitals.toco ?? vitals.iup_mmhg),
     contractions: !isFresh ? "–" : known ? shown(state, bed.analysis.contractions_per_10min) : "?",
-    isTachysystole: isFresh && Boolean(bed.analysis?.is_tachysystole),
+    isTachysystole: isFresh && !isOld && Boolean(bed.analysis?.is_tachysystole),
     share: vitals.fetuses.length ? Math.min(...vitals.fetuses.map((f) => f.signal_fraction)) : null,
     isTest: vitals.is_test,
     siteNow: bed.siteNow(now),
