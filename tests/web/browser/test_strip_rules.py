@@ -193,3 +193,44 @@ def test_more_beds_than_a_desk_holds_go_to_the_next_page(modules: Page):
     layout = modules.evaluate(LAYOUT, [60, 1456, 1010])
     assert layout["perPage"] < 60
     assert layout["h"] >= 180
+
+
+@pytest.mark.parametrize("back_s", [480, 7200])
+def test_after_a_site_clock_was_set_back_no_old_sample_stands_where_new_ones_are_missing(
+    modules: Page, back_s: int
+):
+    got = modules.evaluate(
+        """async (back) => {
+      const { Store } = await import("/js/store.js");
+      const store = new Store();
+      const start = 1_790_000_000_000;
+      const vitals = { age_ms: 100, clock_offset_ms: 0, fetuses: [] };
+      const view = (head) => ({ site: "h", bed: "b", analysis: null, vitals: { ...vitals, head_ms: head } });
+      const update = (head, t) =>
+        store.update({ t_ms: t, beds: [view(head)], alerts: [], events: {} }, t - start);
+      const push = (seq, t0, bpm, t) => {
+        const frame = { t0, end: t0 + 1000, period: 250, ticks: 4, epoch: 1, seq, flags: 0,
+          channels: { fhr1: [bpm, bpm, bpm, bpm] } };
+        store.batch({ t, bad: 0, entries: [{ site: "h", bed: "b", arrived: t, frame }] }, t - start);
+      };
+      for (let s = 0; s < 600; s++) {
+        const t0 = start + s * 1000;
+        update(t0, t0);
+        push(s, t0, 140, t0 + 1000);
+      }
+      for (let s = 600; s < 610; s++) {
+        const t = start + s * 1000;
+        push(s, t - back * 1000, 70, t + 1000);
+        update(t - back * 1000 + 1000, t + 1000);
+      }
+      const { ring } = store.bed("h/b");
+      const newest = start + (610 - back) * 1000;
+      const at = (ms) => {
+        const bpm = ring.at("fhr1", Math.floor(ms / 250));
+        return Number.isNaN(bpm) ? null : bpm;
+      };
+      return { head: ring.headMs - newest, now: at(newest - 1000), gap: at(newest + 30_000) };
+    }""",
+        back_s,
+    )
+    assert got == {"head": 0, "now": 70, "gap": None}

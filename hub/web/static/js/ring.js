@@ -98,6 +98,21 @@ export class Ring {
     while (this.lateSpans.length && this.lateSpans[0].to < start) this.lateSpans.shift();
   }
 
+  /** The site's clock was set back to `headMs`: what lies behind it is no longer of this time. */
+  setBack(headMs) {
+    const head = Math.round(headMs / GRID_MS);
+    const from = Math.max(head, this.head - RING_TICKS);
+    for (let tick = from; tick < this.head; tick++) {
+      const at = tick % RING_TICKS;
+      this.late[at] = 0;
+      for (const name in this.values) this.values[name][at] = NaN;
+    }
+    this.head = head;
+    this.first = Math.min(this.first, head);
+    this.lateSpans = this.lateSpans.filter((span) => span.from < headMs);
+    for (const span of this.lateSpans) span.to = Math.min(span.to, headMs);
+  }
+
   addLateSpan(from, to, arrived) {
     const near = this.lateSpans.find((span) => from <= span.to + GRID_MS && to >= span.from - GRID_MS);
     if (near) {

@@ -6,6 +6,7 @@ import { FLAG } from "./wire.js";
 
 const EVENTS_KEPT = 200;
 const SLEW_LIMIT_MS = 1500;
+const SET_BACK_MS = 5000; // a view can be a moment older than the frames before it, but not by this much
 const natural = new Intl.Collator("en", { numeric: true });
 
 export class Bed {
@@ -24,6 +25,7 @@ export class Bed {
     this.isKnown = true;
     this.isAmbiguous = false;
     this.anchor = null; // site time minus own monotonic time
+    this.viewsBehind = 0;
   }
 
   /** What the bed is called at its site. */
@@ -51,6 +53,17 @@ export class Bed {
     const step = this.anchor === null ? Infinity : anchor - this.anchor;
     this.anchor = Math.abs(step) > SLEW_LIMIT_MS ? anchor : this.anchor + step / 8;
   }
+}
+
+/** Two views in a row whose head lies before the ring's say that the site's clock was set back, and the hub's ring too. */
+function followHead(bed, headMs) {
+  const isBehind = headMs !== null && bed.ring.headMs !== null && headMs + SET_BACK_MS < bed.ring.headMs;
+  bed.viewsBehind = isBehind ? bed.viewsBehind + 1 : 0;
+  if (bed.viewsBehind < 2) return;
+  bed.dirty.from = Math.min(bed.dirty.from, headMs);
+  bed.dirty.to = Math.max(bed.dirty.to, bed.ring.headMs);
+  bed.ring.setBack(headMs);
+  bed.version.wave += 1;
 }
 
 export class Store {
@@ -123,6 +136,7 @@ export class Store {
     if (view.vitals.head_ms !== null && view.vitals.age_ms !== null) {
       bed.anchorAt(view.vitals.head_ms, view.vitals.age_ms, sentAt);
     }
+    followHead(bed, view.vitals.head_ms);
     bed.version.view += 1;
     if (view.analysis) {
       bed.analysis = view.analysis;
