@@ -91,6 +91,7 @@ class EmbeddedPostgres:
                 self._end_leftovers()
                 self._launch()
                 self._create_database()
+            self._wanted_port = self._port  # whoever has been told where it is looks for it nowhere else
         except OSError as error:
             self._release_folder()
             msg = f"{self._folder}: PostgreSQL cannot be started: {error.strerror or error}"

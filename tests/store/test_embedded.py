@@ -221,6 +221,22 @@ def test_a_busy_port_is_named(make: Make) -> None:
             make(port=port).start()
 
 
+def test_started_again_it_does_not_move_away_from_those_who_know_its_address(make: Make) -> None:
+    server = make()
+    server.start()
+    dsn = server.dsn
+    port = int(psycopg.conninfo.conninfo_to_dict(dsn)["port"] or 0)
+    server.stop()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        with pytest.raises(StoreError, match=f"{port} for PostgreSQL is in use"):
+            server.start()
+    server.start()
+    assert server.dsn == dsn
+
+
 def test_a_folder_that_cannot_be_written_is_named(make: Make, open_folder: Path) -> None:
     blocked = open_folder / "file"
     blocked.write_text("not a folder")
