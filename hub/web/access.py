@@ -12,10 +12,14 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.web.problems import ProblemKind, problem_response
+
+MAX_BODY_BYTES: Final = 16 * 1024
+"""Largest body of a request; the longest that is asked for is an acknowledgement."""
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
@@ -86,7 +90,7 @@ def _host_name(host: str) -> str:
 
 
 class Gate:
-    """ASGI middleware: the Host of every request, the Origin of whatever may change something."""
+    """ASGI middleware: the Host of every request, its size, the Origin of whatever may change something."""
 
     def __init__(self, app: ASGIApp, policy: AccessPolicy) -> None:
         self._app = app
@@ -106,7 +110,22 @@ class Gate:
             detail = f"Origin: expected this hub's own pages or an allowed origin, got {origin!r}"
             await problem_response(ProblemKind.FOREIGN_ORIGIN, detail, scope["path"])(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await self._app(scope, _bounded(receive) if scope["type"] == "http" else receive, send)
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Let a body be read up to its bound only: what is behind it never gets into memory."""
+    n_bytes = 0
+
+    async def receive_some() -> Message:
+        nonlocal n_bytes
+        message = await receive()
+        n_bytes += len(message.get("body", b""))
+        if n_bytes > MAX_BODY_BYTES:
+            raise HTTPException(400, f"body: expected at most {MAX_BODY_BYTES} bytes, got more")
+        return message
+
+    return receive_some
 
 
 def _may_change(scope: Scope) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +194,19 @@ async def test_a_database_that_hangs_is_not_waited_for():
         async with rig.http() as http:
             response = await http.get(STRIP, params={"from": 0, "to": 1000})
         assert response.json()["type"] == "/problems/timeout"
+
+
+async def test_of_a_body_of_any_size_no_more_than_its_bound_is_read(rig: Rig):
+    async def long() -> AsyncIterator[bytes]:
+        for _ in range(200):
+            yield b" " * 10_000
+
+    async with rig.http() as http:
+        response = await http.post(
+            "/api/v1/alerts/x/ack", content=long(), headers={"Content-Type": "application/json"}
+        )
+        assert (response.status_code, response.json()["type"]) == (400, "/problems/bad-request")
+        assert "at most 16384 bytes" in response.json()["detail"]
 
 
 async def test_a_page_of_a_foreign_origin_may_not_acknowledge(rig: Rig):
