@@ -49,9 +49,9 @@ _log = logging.getLogger(__name__)
 
 ANALYSIS_PERIOD_S: Final = 10
 """Each bed is analysed anew this often (design: at least every 10 s)."""
-LONG_UPDATES: Final = 20
+LONG_UPDATES: Final = 12
 """Beds that are read again from far back, or for the first time, in one round."""
-ROUNDS_BETWEEN: Final = 40
+ROUNDS_BETWEEN: Final = 10
 """Rounds for which a bed that is being filled in waits, so that one bed does not take the turn of others."""
 NUMBER_SAMPLES: Final = 2000 // GRID_MS
 """A number shown as current is no older than 2 s within its own trace (design: stale from 3 s)."""
@@ -241,7 +241,8 @@ class Pipeline:
     def due_windows(self, second: int = 0, *, most: int | None = None) -> Round:
         """Copy out the beds that have 10 s of new samples, or changed ones; at most so many rows.
 
-        Beds of which minutes have to be read again wait for one another, the newest first.
+        Beds of which many minutes have to be read again wait for one another: those first that
+        were not read again lately, and of them the newest.
         """
         del second  # every bed has its own second of ten, by the phase of its row
         heads = self._ring.heads
@@ -251,7 +252,7 @@ class Pipeline:
         work: list[FetusWork] = []
         n_long = 0
         beds = list(self._beds.values())
-        for index in np.argsort(-heads * is_due, kind="stable").tolist() if is_due.any() else []:
+        for index in np.lexsort((-heads, self._again[: heads.size], ~is_due)).tolist():
             if not is_due[index] or (most is not None and len(work) >= most):
                 break
             bed = beds[index]
