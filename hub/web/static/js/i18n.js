@@ -82,11 +82,14 @@ export function span(ms) {
   return s < 3600 ? `${minutes}:${two(s % 60)}` : `${Math.floor(s / 3600)}:${two(minutes % 60)}:${two(s % 60)}`;
 }
 
+const ZONE = "Asia/Tokyo";
+/** Both consoles show Japanese time wherever they run: two screens side by side name one moment alike. */
+export const ZONE_OFFSET_MS = 9 * 3600000; // no summer time in Japan
 const stamps = {};
-/** Clock label of a Unix ms; "hm" or "hms". */
+/** Clock label of a Unix ms in Japan; "hm" or "hms". */
 export function clockText(ms, form = "hm") {
   stamps[form] ??= new Intl.DateTimeFormat("en-GB", {
-    hour: "2-digit", minute: "2-digit", ...(form === "hms" ? { second: "2-digit" } : {}), hourCycle: "h23",
+    timeZone: ZONE, hour: "2-digit", minute: "2-digit", ...(form === "hms" ? { second: "2-digit" } : {}), hourCycle: "h23",
   });
   return stamps[form].format(ms);
 }

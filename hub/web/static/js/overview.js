@@ -6,7 +6,7 @@ import { h } from "./dom.js";
 import { glyph } from "./glyph.js";
 import { hatch } from "./hatch.js";
 import { t } from "./i18n.js";
-import { paintRibbon, worstSpans } from "./ribbon.js";
+import { paintRibbon, ribbonSpans } from "./ribbon.js";
 import { palette } from "./theme.js";
 
 const LONGEST_MS = 12 * 3600000;
@@ -89,7 +89,7 @@ export class Overview {
     }
     if (this.strip) this.paintRate(ctx, p, xOf, yOf, ht, dpr);
     paintRibbon(this.ribbon, {
-      w: width, h: 37, spans: worstSpans(this.bed.analysis), fromMs: this.fromMs, toMs: this.toMs,
+      w: width, h: 37, spans: ribbonSpans(this.bed.analysis), fromMs: this.fromMs, toMs: this.toMs,
     });
     this.paintBox(ctx, p, xOf, ht, dpr, live, !shown.isLive);
     if (!shown.isLive) this.paintBox(ctx, p, xOf, ht, dpr, shown, false);

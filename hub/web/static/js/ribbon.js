@@ -1,7 +1,7 @@
 // The ribbon: hours of levels, one step per minute, bar height by level, so that it reads without colour.
 
 import { hatch } from "./hatch.js";
-import { clockText } from "./i18n.js";
+import { clockText, ZONE_OFFSET_MS } from "./i18n.js";
 import { FONT, palette } from "./theme.js";
 
 export const HEIGHT = { 1: 0.2, 2: 0.36, 3: 0.56, 4: 0.78, 5: 1 };
@@ -18,14 +18,29 @@ export function steps(spans, from, to) {
   return out;
 }
 
-/** The worst of several fetuses in each span list: the higher level wins, then 判定不能. */
-export function worstSpans(analysis) {
-  const fetuses = analysis?.fetuses ?? [];
-  if (fetuses.length < 2) return fetuses[0]?.ribbon ?? [];
-  const edges = [...new Set(fetuses.flatMap((f) => f.ribbon.flatMap((s) => [s.start_ms, s.end_ms])))].sort((a, b) => a - b);
+/** Levels that were shown, with the 10-minute segments before them: data that came late were never shown, but read. */
+function withSegments(fetus) {
+  const shown = fetus.ribbon[0]?.start_ms ?? Infinity;
+  const read = fetus.segments
+    .map((s) => ({ start_ms: fetus.origin_ms + s.start_s * 1000, end_ms: fetus.origin_ms + s.end_s * 1000, level: s.level }))
+    .filter((s) => s.start_ms < shown)
+    .map((s) => ({ ...s, end_ms: Math.min(s.end_ms, shown) }));
+  return [...read, ...fetus.ribbon];
+}
+
+/** What the ribbon draws: every level known, of the worst fetus. */
+export const ribbonSpans = (analysis) => worstOf((analysis?.fetuses ?? []).map(withSegments));
+
+/** The levels that were shown, of the worst fetus: what changes and trends are read from. */
+export const worstSpans = (analysis) => worstOf((analysis?.fetuses ?? []).map((f) => f.ribbon));
+
+/** The worst of several span lists: the higher level wins, then 判定不能. */
+function worstOf(lists) {
+  if (lists.length < 2) return lists[0] ?? [];
+  const edges = [...new Set(lists.flat().flatMap((s) => [s.start_ms, s.end_ms]))].sort((a, b) => a - b);
   const out = [];
   for (let i = 0; i + 1 < edges.length; i++) {
-    const here = fetuses.flatMap((f) => f.ribbon.filter((s) => s.start_ms <= edges[i] && s.end_ms >= edges[i + 1]));
+    const here = lists.flatMap((spans) => spans.filter((s) => s.start_ms <= edges[i] && s.end_ms >= edges[i + 1]));
     if (!here.length) continue;
     const levels = here.map((s) => s.level).filter((level) => level !== null);
     out.push({ start_ms: edges[i], end_ms: edges[i + 1], level: levels.length ? Math.max(...levels) : null });
@@ -83,13 +98,12 @@ export function paintRibbon(canvas, { w, h, spans, fromMs, toMs, box = null, dar
 function paintHours(ctx, { p, dpr, bar, height, width, fromMs, toMs, xOf, labels }) {
   const hours = (toMs - fromMs) / 3600000;
   const step = (hours > 8.5 ? 2 : 1) * 3600000;
-  const offset = new Date(fromMs).getTimezoneOffset() * 60000;
   ctx.font = `400 ${11 * dpr}px ${FONT}`;
   ctx.textBaseline = "bottom";
   ctx.textAlign = "left";
   ctx.fillStyle = p.gridMin;
   ctx.fillRect(0, bar - dpr, width, dpr);
-  for (let ms = Math.ceil((fromMs - offset) / step) * step + offset; ms < toMs; ms += step) {
+  for (let ms = Math.ceil((fromMs + ZONE_OFFSET_MS) / step) * step - ZONE_OFFSET_MS; ms < toMs; ms += step) {
     const x = Math.round(xOf(ms));
     ctx.fillStyle = p.gridMin;
     ctx.fillRect(x, 0, dpr, bar + (labels ? 4 * dpr : 0));

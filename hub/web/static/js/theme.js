@@ -1,5 +1,7 @@
 // Day and night: by the clock (20:00-07:00) until someone presses N on this screen; palette for the canvases.
 
+import { clockText } from "./i18n.js";
+
 const KEY = "ctg.theme";
 const NAMES = {
   paper: "--paper", band: "--band", bandEdge: "--band-edge", grid10: "--grid10", grid30: "--grid30", gridMin: "--grid-min",
@@ -14,6 +16,8 @@ const NAMES = {
 export const FONT = '"Noto Sans JP","Noto Sans CJK JP","Hiragino Sans","Yu Gothic UI",Meiryo,system-ui,sans-serif';
 
 export const palette = { version: 0 };
+
+const hourNow = () => Number(clockText(Date.now()).slice(0, 2));
 
 export function byClock(hour) {
   return hour >= 20 || hour < 7 ? "night" : "day";
@@ -30,14 +34,14 @@ export const theme = () => document.documentElement.dataset.theme;
 
 /** Set the theme of this screen: a stored choice, else the clock. */
 export function refreshTheme() {
-  const wanted = localStorage.getItem(KEY) ?? byClock(new Date().getHours());
+  const wanted = localStorage.getItem(KEY) ?? byClock(hourNow());
   if (palette.version === 0 || wanted !== theme()) apply(wanted);
 }
 
 /** Key N.  Back on the clock's own choice the clock rules again. */
 export function toggleTheme() {
   const next = theme() === "day" ? "night" : "day";
-  if (next === byClock(new Date().getHours())) localStorage.removeItem(KEY);
+  if (next === byClock(hourNow())) localStorage.removeItem(KEY);
   else localStorage.setItem(KEY, next);
   apply(next);
 }
