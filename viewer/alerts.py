@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QFontMetricsF, QMouseEvent, QPainter, QPaintEvent
@@ -19,11 +19,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from hub.model import AckReason, Alert
+from hub.model import AckReason, Alert, Priority
 from viewer.face import Glyph, make_face
 from viewer.glyphs import draw_glyph
 from viewer.panels import panel_of, title_label
-from viewer.state import LevelChange, Wall, recent_changes
+from viewer.state import Bed, LevelChange, Wall, recent_changes
 from viewer.texts import Texts, clock, elapsed
 from viewer.theme import Theme, color, font
 from viewer.words import MARKS, acknowledged_words, alert_tone, alert_words, bed_code, both, describe_bed
@@ -32,6 +32,7 @@ REASONS: Final = (AckReason.WATCHING, AckReason.AT_BEDSIDE, AckReason.ARTEFACT, 
 """Keys 1 to 4, in this order on every screen."""
 _ROW: Final = 34
 _SHOWN_CHANGES: Final = 14
+_ROOMY_CARDS: Final = 3
 _CHANGES_MS: Final = 30 * 60 * 1000
 
 
@@ -54,33 +55,34 @@ class AlertCard(QFrame):
     opened = Signal(str)
     acknowledged = Signal(str, object)
 
-    def __init__(self, alert: Alert, wall: Wall, texts: Texts, *, is_chosen: bool, is_armed: bool) -> None:
+    def __init__(self, look: "_Look", alert: Alert, bed: Bed | None, texts: Texts) -> None:
         super().__init__()
+        self.look = look
         self.alert = alert
+        self._texts = texts
         self.setObjectName("card")
         self.setProperty("priority", alert_tone(alert))
-        self.setProperty("chosen", "true" if is_chosen else "false")
+        self.setProperty("chosen", "true" if look.is_chosen else "false")
         box = QVBoxLayout(self)
         box.setContentsMargins(12, 8, 10, 10)
         box.setSpacing(4)
-        bed = wall.beds.get(f"{alert.site}/{alert.bed}")
         head = QHBoxLayout()
-        head.addWidget(_label(f"{MARKS[alert.priority]} {bed_code(bed) if bed else alert.bed}", "code"))
-        where = _label(describe_bed(texts, bed, with_site=True) if bed else alert.site, "small")
+        head.addWidget(_label(f"{MARKS[alert.priority]} {look.code}", "code"))
+        where = _label(describe_bed(bed) if bed else alert.site, "small")
         # Where it is gives way to who and how long.
         where.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         head.addWidget(where, 1)
         self._time = _label("", "code")
         head.addWidget(self._time)
         box.addLayout(head)
-        sentence = _label(alert_words(texts, alert), "strong")
-        sentence.setWordWrap(True)
-        box.addWidget(sentence)
+        self._sentence = _label(alert_words(texts, alert), "strong")
+        self._sentence.setWordWrap(True)
+        box.addWidget(self._sentence)
         state = texts(f"path.{alert.path.value}")
         if not alert.is_present:
             state = texts("ui.latched") + " · " + state
         box.addWidget(_label(state, "small"))
-        if is_armed:
+        if look.is_armed:
             grid = QGridLayout()
             grid.setSpacing(6)
             for index, button in enumerate(reason_buttons(texts, self._answer)):
@@ -92,12 +94,17 @@ class AlertCard(QFrame):
             answer.setObjectName("main")
             answer.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             answer.clicked.connect(lambda: self.chosen.emit(self.alert.id))
-            look = QPushButton(texts("ui.open_bed"))
-            look.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            look.clicked.connect(lambda: self.opened.emit(f"{self.alert.site}/{self.alert.bed}"))
+            opener = QPushButton(texts("ui.open_bed"))
+            opener.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            opener.clicked.connect(lambda: self.opened.emit(f"{self.alert.site}/{self.alert.bed}"))
             row.addWidget(answer, 2)
-            row.addWidget(look, 1)
+            row.addWidget(opener, 1)
             box.addLayout(row)
+
+    def show_values(self, alert: Alert) -> None:
+        """Take the numbers of the alert as they are now."""
+        self.alert = alert
+        self._sentence.setText(alert_words(self._texts, alert))
 
     def refresh(self, hub_ms: int) -> None:
         """Show how long the alert has waited."""
@@ -126,7 +133,7 @@ class Rail(QWidget):
         self.chosen_id: str | None = None
         self.is_armed = False
         self.cards: list[AlertCard] = []
-        column = QVBoxLayout(self)
+        self._column = column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(10)
         self._waiting_title = title_label()
@@ -195,29 +202,55 @@ class Rail(QWidget):
             self._name_title.setText(both(texts, "ui.operator"))
             self.name.setPlaceholderText(texts("ui.operator_hint"))
             self._fill_waiting(wall, waiting)
+            # What changed gives way to what waits.
+            is_tight = len(waiting) > _ROOMY_CARDS
+            self._changes.most_needed = 3 if is_tight else 6
+            self._column.setStretch(0, 6 if is_tight else 3)
+            self._column.setStretch(2, 1 if is_tight else 2)
         hub_ms = wall.now_ms(now_s)
         for card in self.cards:
             card.refresh(hub_ms)
+            card.setEnabled(not wall.is_dark(now_s))
         self._answered.show_rows([self._answered_row(wall, a, now_s) for a in answered[:8]])
         recent = recent_changes(wall.beds, hub_ms - _CHANGES_MS)[:_SHOWN_CHANGES]
         self._changes.show_rows([self._change_row(wall, c) for c in recent])
 
     def _fill_waiting(self, wall: Wall, waiting: list[Alert]) -> None:
-        while (item := self._waiting.takeAt(0)) is not None:
-            if (widget := item.widget()) is not None:
-                widget.deleteLater()
-        self.cards = []
+        kept = {card.look: card for card in self.cards}
+        cards = []
         for alert in waiting:
+            bed = wall.beds.get(f"{alert.site}/{alert.bed}")
             is_chosen = alert.id == self.chosen_id
-            card = AlertCard(
-                alert, wall, self._texts, is_chosen=is_chosen, is_armed=is_chosen and self.is_armed
+            look = _Look(
+                alert.id,
+                bed_code(bed) if bed else alert.bed,
+                alert.priority,
+                alert.is_present,
+                self._texts.language,
+                is_chosen,
+                is_chosen and self.is_armed,
             )
-            card.chosen.connect(self.arm)
-            card.opened.connect(self.opened)
-            card.acknowledged.connect(self._acknowledge)
-            self._waiting.addWidget(card)
-            self.cards.append(card)
-        self._waiting.addStretch(1)
+            # Numbers change each second: a card built anew for them would blink, and lose the click on it.
+            card = kept.pop(look, None) or self._make_card(look, alert, bed)
+            card.show_values(alert)
+            cards.append(card)
+        for card in kept.values():
+            card.hide()
+            card.deleteLater()
+        if cards != self.cards:
+            while self._waiting.takeAt(0) is not None:
+                pass
+            for card in cards:
+                self._waiting.addWidget(card)
+            self._waiting.addStretch(1)
+        self.cards = cards
+
+    def _make_card(self, look: "_Look", alert: Alert, bed: Bed | None) -> AlertCard:
+        card = AlertCard(look, alert, bed, self._texts)
+        card.chosen.connect(self.arm)
+        card.opened.connect(self.opened)
+        card.acknowledged.connect(self._acknowledge)
+        return card
 
     def _answered_row(self, wall: Wall, alert: Alert, now_s: float) -> "_Row":
         key = f"{alert.site}/{alert.bed}"
@@ -280,6 +313,18 @@ class Rail(QWidget):
         self.acknowledged.emit(alert_id, reason)
 
 
+class _Look(NamedTuple):
+    """Everything of a card that cannot change without building it anew."""
+
+    alert_id: str
+    code: str
+    priority: Priority
+    is_present: bool
+    language: str
+    is_chosen: bool
+    is_armed: bool
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     """One line of the rail: a bed, its glyphs, some words."""
@@ -301,12 +346,16 @@ class _Rows(QWidget):
         super().__init__()
         self.theme = theme
         self._rows: list[_Row] = []
+        self.most_needed = 6
+        """Lines for which room is claimed."""
 
     def show_rows(self, rows: list[_Row]) -> None:
         """Show these lines."""
+        needed = min(len(rows), self.most_needed) * _ROW
+        if needed != self.minimumHeight():
+            self.setMinimumHeight(needed)
         if rows != self._rows:
             self._rows = rows
-            self.setMinimumHeight(min(len(rows), 6) * _ROW)
             self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name

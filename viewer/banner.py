@@ -67,7 +67,7 @@ class BedHead(QWidget):
             width = draw_test_mark(p, theme, texts, x + width + 8, 13) - x
         p.setFont(font(14))
         p.setPen(color(theme.t2))
-        line = describe_bed(texts, bed, with_site=True)
+        line = describe_bed(bed)
         p.drawText(QPointF(x, 54), line)
         x += max(width, QFontMetricsF(p.font()).horizontalAdvance(line)) + 30
         title, name = level_words(texts, face, edge_ms)
@@ -95,10 +95,7 @@ class BedHead(QWidget):
             for f in face.fetuses
         ]
         for label, number, size in [*columns, *reversed(fetuses)]:
-            words = f"{number.value:.0f}" if number.value is not None else "---"
-            draw_number(p, theme, number, right, 32 - size * 0.56, size, plain=size < 40)
-            p.setFont(font(size, bold=number.is_outside))
-            right -= QFontMetricsF(p.font()).horizontalAdvance(words) + 6
+            right = draw_number(p, theme, number, right, 32 - size * 0.56, size, plain=size < 40) - 6
             right = text_right(p, label, font(14), color(theme.t3), right, 22, 22) - 22
 
 

@@ -5,13 +5,14 @@ from typing import Final
 
 from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QTextBrowser, QVBoxLayout, QWidget
 
 from hub.errors import WireError
 from hub.model import GRID_MS, Alert
 from viewer.banner import BedBanner, BedHead
-from viewer.face import Face, make_face
+from viewer.face import Face, Freshness, make_face
 from viewer.link import Answer
+from viewer.lists import log_html, segments_html
 from viewer.neighbours import Neighbours
 from viewer.overview import Overview
 from viewer.panels import StripTools, panel_of, text_browser, title_label
@@ -98,12 +99,21 @@ class BedView(QWidget):
         self._tools.speed.clicked.connect(self.switch_speed)
         self._tools.live.clicked.connect(lambda: self.go_live())
         self._strip_panel = panel_of(self._tools, self.strip)
-        middle.addWidget(self._strip_panel, 5)
+        middle.addWidget(self._strip_panel, 9)
         self._record_title = title_label()
         record = panel_of(self._record_title, self.overview)
-        record.setMaximumHeight(220)
+        record.setMaximumHeight(190)
         middle.addWidget(record, 2)
-        middle.addStretch(0)
+        self._segments_title, self._segments_text = title_label(), text_browser()
+        self._segments_text.anchorClicked.connect(self._follow)
+        self._log_title, self._log_text = title_label(), text_browser()
+        lists = QHBoxLayout()
+        lists.setSpacing(10)
+        lists.addWidget(panel_of(self._segments_title, self._segments_text), 13)
+        lists.addWidget(panel_of(self._log_title, self._log_text), 10)
+        for each in (self._segments_text, self._log_text):
+            each.setMinimumHeight(108)
+        middle.addLayout(lists, 2)
         row.addLayout(middle, 1)
         side = QVBoxLayout()
         side.setContentsMargins(0, 10, 10, 10)
@@ -144,6 +154,8 @@ class BedView(QWidget):
         self._live_title.setText(both(texts, "ui.live_running"))
         self._response_title.setText(both(texts, "ui.response"))
         self._signal_title.setText(both(texts, "ui.col_signal"))
+        self._segments_title.setText(both(texts, "ui.segments"))
+        self._log_title.setText(both(texts, "ui.bed_log"))
         self._tools.title.setText(both(texts, "ui.strip"))
         self._tools.live.setText(texts("ui.to_live") + "  End")
         self.banner.retext()
@@ -231,6 +243,7 @@ class BedView(QWidget):
         hub_ms = wall.now_ms(now_s)
         self.neighbours.refresh(wall, now_s, self.key)
         self.head.refresh(bed, face, self._edge_ms)
+        self.banner.setEnabled(face.freshness is not Freshness.HUB_DARK)
         self.banner.refresh(waiting[0] if waiting else None, answered[0] if answered else None, hub_ms)
         self._fit_scale()
         self._ask(now_s)
@@ -243,6 +256,7 @@ class BedView(QWidget):
         self._show_record(bed, face)
         self._show_why(bed, face)
         self._show_signal(bed, face)
+        self._show_lists(bed, alerts)
 
     def take_answer(self, answer: Answer) -> None:
         """Take what the hub answered to a request of this view."""
@@ -325,15 +339,16 @@ class BedView(QWidget):
     def _loss_lines(self, bed: Bed, face: Face, loss: Loss | None) -> list[str]:
         if loss not in (Loss.SITE_DARK, Loss.HUB_DARK):
             return []
-        return loss_words(self._texts, loss, bed.view.site_name or bed.view.site, face.age_s)
+        return loss_words(self._texts, loss, bed.view.site_name or bed.view.site, face)
 
     def _show_tools(self, face: Face) -> None:
         texts = self._texts
         self._tools.speed.setText(texts("ui.cm_per_min", n=f"{self.strip.cm_per_min:.0f}") + "  V")
-        self._tools.scale.setText(scale_words(texts, self.strip.cm, self._px_per_cm) + " · 30 bpm/cm")
+        self._tools.scale.setText(scale_words(self.strip.cm, self._px_per_cm) + " · 30 bpm/cm")
         if self._right_ms is None:
             delay = "–" if face.age_s is None else f"{face.age_s:.1f}"
-            self._tools.chip.setText(texts("ui.live", age=texts("ui.seconds", n=delay)))
+            key = "ui.live" if face.freshness is Freshness.LIVE else "ui.not_live"
+            self._tools.chip.setText(texts(key, age=texts("ui.seconds", n=delay)))
         else:
             left_ms = self._right_ms - self._span_ms
             words = texts(
@@ -347,6 +362,7 @@ class BedView(QWidget):
                 words += " …"
             self._tools.chip.setText(words)
         self._tools.live.setVisible(self._right_ms is not None)
+        self._tools.show_alive(is_alive=self._right_ms is not None or face.freshness is Freshness.LIVE)
 
     def _show_record(self, bed: Bed, face: Face) -> None:
         ribbon = tuple(bed_ribbon(bed))
@@ -390,6 +406,17 @@ class BedView(QWidget):
         if vitals.clock_offset_ms is not None and abs(vitals.clock_offset_ms) >= 1000:
             lines.append(texts("ui.clock_skew", s=f"{vitals.clock_offset_ms / 1000:.1f}"))
         html = "".join(f"<p style='margin:2px 0'>{line}</p>" for line in lines)
-        if html != self._signal_text.property("shown"):
-            self._signal_text.setProperty("shown", html)
-            self._signal_text.setHtml(html)
+        _set_html(self._signal_text, html)
+
+    def _show_lists(self, bed: Bed, alerts: tuple[Alert, ...]) -> None:
+        reading = reading_of(bed.analysis)
+        fetus = reading[0] if reading else None
+        _set_html(self._segments_text, segments_html(self._texts, self._theme, fetus))
+        _set_html(self._log_text, log_html(self._texts, self._theme, alerts, bed.events))
+
+
+def _set_html(browser: QTextBrowser, html: str) -> None:
+    """Write only what has changed, so that a list keeps its place."""
+    if html != browser.property("shown"):
+        browser.setProperty("shown", html)
+        browser.setHtml(html)

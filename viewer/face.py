@@ -99,6 +99,8 @@ class Face:
     is_poor_signal: bool
     signal_fraction: float | None
     is_test: bool
+    silent_s: float | None
+    """How long the hub has been silent."""
     lost_ms: int | None
     """End of the last sample when data are stale or dark: where the hatch begins."""
 
@@ -125,7 +127,7 @@ def make_face(wall: Wall, bed: Bed, now_s: float) -> Face:
         glyph=glyph,
         is_grey=is_grey,
         level=level,
-        since_ms=shown.level_since_ms if shown else None,
+        since_ms=(shown.level_since_ms or None) if shown else None,
         last_level=last_level,
         last_level_ms=last_level_ms,
         trend=_trend(shown),
@@ -147,6 +149,7 @@ def make_face(wall: Wall, bed: Bed, now_s: float) -> Face:
         is_poor_signal=signal is not None and signal < _POOR_SIGNAL,
         signal_fraction=signal if freshness < Freshness.STALE else None,
         is_test=vitals.is_test,
+        silent_s=wall.silent_s(now_s),
         lost_ms=bed.ring.head_ms if freshness >= Freshness.STALE else None,
     )
 

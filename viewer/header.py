@@ -12,10 +12,12 @@ from viewer.face import Freshness, Glyph, make_face
 from viewer.glyphs import draw_glyph
 from viewer.marks import text_right
 from viewer.state import Wall
-from viewer.texts import Texts, clock, elapsed
+from viewer.texts import JAPAN, Texts, clock, elapsed
 from viewer.theme import Theme, color, font
 
 HEIGHT = 58
+_WIDE = 2200
+"""From here on there is room for both languages in the title."""
 _CENSUS = (
     Glyph.LEVEL_1,
     Glyph.LEVEL_2,
@@ -105,14 +107,14 @@ class Header(QWidget):
             clock(self._hub_ms, seconds=True) if self._hub_ms else "--:--:--",
             font(36, bold=True),
             color(theme.t3 if self._is_dark else theme.t1),
-            self.width() - 18.0,
+            text_right(p, str(JAPAN), font(12), color(theme.t3), self.width() - 12.0, 24, 18) - 6,
             4,
             50,
         )
         if self._is_dark:
             self._paint_dark(p, x + 16, right - 24)
         else:
-            self._paint_status(p, right - 28)
+            self._paint_status(p, x + 20, right - 28)
         p.end()
 
     def _title(self, p: QPainter) -> float:
@@ -124,7 +126,8 @@ class Header(QWidget):
         width = QFontMetricsF(p.font()).horizontalAdvance(title)
         p.setFont(font(13))
         p.setPen(color(theme.t2))
-        line = f"{line}  {texts.beside('ui.not_a_diagnosis')}"
+        if self.width() >= _WIDE:
+            line = f"{line}  {texts.beside('ui.not_a_diagnosis')}"
         p.drawText(QPointF(14, 47), line)
         width = max(width, QFontMetricsF(p.font()).horizontalAdvance(line))
         if self._census is not None and self._census.is_test:
@@ -146,7 +149,7 @@ class Header(QWidget):
             x += 44 + QFontMetricsF(p.font()).horizontalAdvance(str(count))
         return x
 
-    def _paint_status(self, p: QPainter, right: float) -> None:
+    def _paint_status(self, p: QPainter, left: float, right: float) -> None:
         census, texts = self._census, self._texts
         if census is None:
             return
@@ -158,17 +161,30 @@ class Header(QWidget):
             ("ui.sites", sites),
             ("ui.delay", texts("ui.seconds", n=delay) if census.delay_s else "–"),
             ("ui.scale", self.scale),
+            ("ui.sound", texts("viewer.sound_none")),
             ("ui.order", texts("ui.order_site")),
         ]
+        if not self.scale:  # an open bed prints its own
+            del columns[2]
         if self._page[1] > 1:
-            pages = texts("ui.page", n=f"{self._page[0]} / {self._page[1]}")
-            columns[-1] = ("ui.order", f"{columns[-1][1]} · {pages}")
-        for key, value in reversed(columns):
-            left_a = text_right(
-                p, f"{texts(key)} {texts.beside(key)}", font(12), color(self._theme.t3), right, 8, 18
+            columns.insert(1, ("ui.list", texts("ui.page", n=f"{self._page[0]} / {self._page[1]}")))
+        heads = [f"{texts(key)} {texts.beside(key)}" for key, _ in columns]
+        widths = [
+            max(
+                QFontMetricsF(font(12)).horizontalAdvance(head),
+                QFontMetricsF(font(16, bold=True)).horizontalAdvance(value),
             )
-            left_b = text_right(p, value, font(16, bold=True), color(self._theme.t1), right, 27, 22)
-            right = min(left_a, left_b) - 26
+            + 26
+            for head, (_, value) in zip(heads, columns, strict=True)
+        ]
+        # What is cut off and how old the data are stands first; what does not fit is left out from the end.
+        shown = len(columns)
+        while shown > 1 and sum(widths[:shown]) > right - left:
+            shown -= 1
+        for head, (_, value), width in reversed(list(zip(heads, columns, widths, strict=True))[:shown]):
+            text_right(p, head, font(12), color(self._theme.t3), right, 8, 18)
+            text_right(p, value, font(16, bold=True), color(self._theme.t1), right, 27, 22)
+            right -= width
 
     def _paint_dark(self, p: QPainter, left: float, right: float) -> None:
         theme, texts = self._theme, self._texts

@@ -35,12 +35,14 @@ def draw_number(
     return text_right(p, words, font(pixels, bold=is_bold), color(ink), right, top, pixels * 1.1)
 
 
-def draw_test_mark(p: QPainter, theme: Theme, texts: Texts, x: float, y: float) -> float:
+def draw_test_mark(
+    p: QPainter, theme: Theme, texts: Texts, x: float, y: float, *, height: float = 18
+) -> float:
     """Draw the mark of simulated data; returns its right edge."""
-    p.setFont(font(12, bold=True))
+    p.setFont(font(12 if height > 16 else 11, bold=True))
     words = texts("ui.test_data.short")
     width = QFontMetricsF(p.font()).horizontalAdvance(words) + 8
-    box = QRectF(x, y, width, 18)
+    box = QRectF(x, y, width, height)
     p.setPen(QPen(color(theme.t3), 1))
     p.setBrush(Qt.BrushStyle.NoBrush)
     p.drawRoundedRect(box, 3, 3)

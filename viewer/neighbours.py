@@ -13,6 +13,7 @@ from viewer.marks import alert_colors
 from viewer.state import Key, Wall
 from viewer.texts import Texts, elapsed
 from viewer.theme import Theme, color, font
+from viewer.words import age_words, lost_seconds
 
 WIDTH: Final = 128
 _ROW: Final = 56
@@ -84,16 +85,21 @@ class Neighbours(QWidget):
             p.setPen(color(theme.t2))
             p.setFont(font(14))
             prefix = key.partition("/")[0] + " " if is_namesake else ""
-            p.drawText(QPointF(50, box.top() + 45), prefix + self._line(face))
-            if alert is not None:
+            p.drawText(QPointF(50, box.top() + 45), prefix + self._line(face, is_namesake=is_namesake))
+            if alert is not None and face.freshness is not Freshness.HUB_DARK:
                 p.setPen(QPen(alert_colors(theme, alert)[0], 4))
                 p.setBrush(Qt.BrushStyle.NoBrush)
                 p.drawRoundedRect(box.adjusted(2, 2, -2, -2), 4, 4)
         p.end()
 
-    def _line(self, face: Face) -> str:
+    def _line(self, face: Face, *, is_namesake: bool) -> str:
         if face.freshness >= Freshness.STALE:
-            return self._texts("ui.cut_for", age=elapsed(face.age_s)) if face.age_s is not None else "–"
+            lost_s = lost_seconds(face)
+            if lost_s is None:
+                return "–"
+            if face.freshness is Freshness.STALE:
+                return age_words(self._texts, face)
+            return elapsed(lost_s) if is_namesake else self._texts("ui.cut_for", age=elapsed(lost_s))
         numbers = [
             f"{f.fhr.value:.0f}" if f.fhr.value is not None else Look.UNKNOWN.value for f in face.fetuses
         ]

@@ -26,6 +26,14 @@ class StripTools(QWidget):
             row.addWidget(widget)
         self.setFixedHeight(46)
 
+    def show_alive(self, *, is_alive: bool) -> None:
+        """Let a strip that does not run say so in the colour of an alert."""
+        name = "strong" if is_alive else "notlive"
+        if name != self.chip.objectName():
+            self.chip.setObjectName(name)
+            self.chip.style().unpolish(self.chip)
+            self.chip.style().polish(self.chip)
+
 
 def title_label() -> QLabel:
     label = QLabel()
@@ -37,6 +45,7 @@ def title_label() -> QLabel:
 def text_browser() -> QTextBrowser:
     browser = QTextBrowser()
     browser.setOpenLinks(False)
+    browser.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     browser.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     return browser
 

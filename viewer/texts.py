@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from importlib import resources
+from math import ceil, floor
 from typing import Final, Literal
 
 Language = Literal["ja", "en"]
@@ -54,6 +55,10 @@ class Texts:
             out["why"] = self(f"silent.{values['why']}")
         if isinstance(values.get("ongoing"), str):
             out["ongoing"] = self("ui.ongoing" if values["ongoing"] == "yes" else "ui.ended")
+        bpm, limit = values.get("value_bpm"), values.get("limit_bpm")
+        if isinstance(bpm, float | int) and isinstance(limit, float | int) and bpm != limit:
+            # A rate below its limit must not read as equal to it: rounded away from the limit.
+            out["value_bpm"] = floor(bpm) if bpm < limit else ceil(bpm)
         if "duration_s" in values and isinstance(values["duration_s"], float | int):
             out["duration_min"] = round(values["duration_s"] / 60)
         return out
@@ -77,9 +82,7 @@ class _Blanks(dict[str, str]):
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.0f}" if abs(value - round(value)) < 0.05 or abs(value) >= 100 else f"{value:.1f}"
-    return str(value)
+    return f"{value:.0f}" if isinstance(value, float) else str(value)
 
 
 def _read(language: Language) -> dict[str, str]:

@@ -187,13 +187,20 @@ def style_sheet(theme: Theme) -> str:
         border-left: 6px solid {theme.medium}; }}
     QFrame#card[priority="low"] {{ background: {theme.low_wash}; border: 1px solid {theme.low};
         border-left: 6px solid {theme.low}; }}
+    QFrame#card:disabled {{ background: {theme.surface2};
+        border: 1px solid {theme.line}; }}
+    QFrame#card QLabel:disabled {{ color: {theme.t3}; }}
     QFrame#card[chosen="true"] {{ border-top: 2px solid {theme.accent};
         border-bottom: 2px solid {theme.accent}; border-right: 2px solid {theme.accent}; }}
     QLabel {{ background: transparent; }}
+    QLabel#keycard {{ background: {theme.surface}; border: 2px solid {theme.accent}; border-radius: 4px;
+        font-size: 15px; }}
     QLabel#title {{ font-size: 17px; font-weight: 700; }}
     QLabel#small {{ font-size: 12px; color: {theme.t3}; }}
     QLabel#body {{ font-size: 14px; color: {theme.t2}; }}
     QLabel#strong {{ font-size: 16px; font-weight: 700; }}
+    QLabel#notlive {{ font-size: 16px; font-weight: 700; color: {theme.high_ink}; background: {theme.high};
+        border-radius: 3px; padding: 2px 8px; }}
     QLabel#code {{ font-size: 24px; font-weight: 700; }}
     QPushButton {{ background: {theme.surface}; color: {theme.t1}; border: 1px solid {theme.line};
         border-radius: 3px; padding: 4px 10px; font-size: 14px; font-weight: 700; min-height: 34px; }}

@@ -133,7 +133,7 @@ class Tile(QWidget):
         lines: Sequence[str] = ()
         if content.loss in (Loss.SITE_DARK, Loss.HUB_DARK):
             site = bed.view.site_name or bed.view.site
-            lines = loss_words(self._texts, content.loss, site, face.age_s)
+            lines = loss_words(self._texts, content.loss, site, face, is_short=not self._size.is_large)
         self.strip.show_content(content, edge_ms, with_mhr=face.is_maternal, loss_lines=lines)
 
     def _flash(self, now_s: float) -> None:
@@ -197,7 +197,8 @@ class Tile(QWidget):
         p.setBrush(color(theme.surface))
         p.drawRoundedRect(box, 4, 4)
         p.setBrush(Qt.BrushStyle.NoBrush)
-        if self._alert is not None and self._is_flash_on:
+        is_known = self.face is not None and self.face.freshness is not Freshness.HUB_DARK
+        if self._alert is not None and is_known and self._is_flash_on:
             ink, _ = alert_colors(theme, self._alert)
             if alert_tone(self._alert) == "medium" and not theme.is_night:
                 # Yellow alone is too faint on white: a dark key line carries it.
@@ -213,66 +214,56 @@ class Tile(QWidget):
         size, theme, texts = self._size, self._theme, self._texts
         x, y = float(size.pad_x), float(size.pad_y)
         draw_glyph(p, theme, face.glyph, x, y + 1, size.glyph, grey=face.is_grey)
-        right = self._paint_right(p, face)
         x += size.glyph + 8
+        baseline = y + size.code * 0.92
+        end = x
+        if bed.is_namesake:
+            p.setPen(color(theme.t2))
+            p.setFont(font(size.code // 2, bold=True))
+            p.drawText(QPointF(x, baseline), bed.view.site)
+            end += QFontMetricsF(p.font()).horizontalAdvance(bed.view.site) + 6
+        # The code is never cut: whatever else stands in the line gives way to it.
         p.setPen(color(theme.t1))
         p.setFont(font(size.code, bold=True))
-        if bed.is_namesake:
-            p.setFont(font(16 if size.is_large else 13, bold=True))
-            p.drawText(QPointF(x, y + size.code * 0.92), bed.view.site)
-            x += QFontMetricsF(p.font()).horizontalAdvance(bed.view.site) + 5
-            p.setFont(font(size.code, bold=True))
-        code = bed.label
-        metrics = QFontMetricsF(p.font())
-        width = min(metrics.horizontalAdvance(code), right - x - 4)
-        code = metrics.elidedText(code, Qt.TextElideMode.ElideRight, width + 1)
-        baseline = y + size.code * 0.92
-        p.drawText(QPointF(x, baseline), code)
-        if face.is_test:
-            draw_test_mark(p, theme, texts, x + width + 6, baseline - size.code * 0.66)
+        p.drawText(QPointF(end, baseline), bed.label)
+        end += QFontMetricsF(p.font()).horizontalAdvance(bed.label)
+        if face.is_test and size.is_large:
+            end = draw_test_mark(p, theme, texts, end + 9, baseline - 26)
+        right = self._paint_right(p, face, end + 10)
+        below = y + size.head - (9 if size.is_large else 5)
+        if face.is_test and not size.is_large:
+            x = draw_test_mark(p, theme, texts, x, below - 12, height=15) + 6
         p.setPen(color(theme.t2))
         p.setFont(font(15 if size.is_large else 13))
-        line = describe_bed(texts, bed, with_site=True)
-        limit = right - x if self._alert is None and self._acknowledged is None else right - x - 4
-        line = QFontMetricsF(p.font()).elidedText(line, Qt.TextElideMode.ElideRight, max(limit, 40.0))
-        p.drawText(QPointF(x, y + size.head - (9 if size.is_large else 5)), line)
+        line = describe_bed(bed, is_short=not size.is_large)
+        line = QFontMetricsF(p.font()).elidedText(line, Qt.TextElideMode.ElideRight, max(right - x - 6, 40.0))
+        p.drawText(QPointF(x, below), line)
 
-    def _paint_right(self, p: QPainter, face: Face) -> float:
-        """Time at level, or the alert; returns the left edge of what was drawn."""
+    def _paint_right(self, p: QPainter, face: Face, least: float) -> float:
+        """Time at level, or the alert, right of `least`; returns the left edge of the second line."""
         size, theme, texts = self._size, self._theme, self._texts
         right = self.width() - size.pad_x - (0 if self._alert is None else 4)
         top = float(size.pad_y) + (2 if self._alert is None else 6)
         if self._alert is not None:
-            return self._paint_alert(p, self._alert, right, top)
+            return self._paint_alert(p, self._alert, right, top, least)
         title, line = level_words(texts, face, self._edge_ms(), is_short=not size.is_large)
-        left = text_right(
-            p, title, font(25 if size.is_large else 19, bold=True), color(theme.t1), right, top, 30
-        )
+        text_right(p, title, font(25 if size.is_large else 19, bold=True), color(theme.t1), right, top, 30)
         below = top + (34 if size.is_large else 24)
+        face_below = font(14 if size.is_large else 12, bold=self._acknowledged is not None)
         if self._acknowledged is not None:
-            words = acknowledged_words(texts, self._acknowledged, with_clock=size.is_large)
-            return min(
-                left,
-                text_right(
-                    p,
-                    "✓ " + words,
-                    font(14 if size.is_large else 12, bold=True),
-                    color(theme.t2),
-                    right,
-                    below,
-                    20,
-                ),
-            )
-        return min(
-            left, text_right(p, line, font(14 if size.is_large else 12), color(theme.t2), right, below, 20)
-        )
+            line = "✓ " + acknowledged_words(texts, self._acknowledged, with_clock=size.is_large)
+        room = right - least + (0 if size.is_large else 20)
+        line = QFontMetricsF(face_below).elidedText(line, Qt.TextElideMode.ElideRight, max(room, 80.0))
+        return text_right(p, line, face_below, color(theme.t2), right, below, 20)
 
-    def _paint_alert(self, p: QPainter, alert: Alert, right: float, top: float) -> float:
+    def _paint_alert(self, p: QPainter, alert: Alert, right: float, top: float, least: float) -> float:
         size, theme, texts = self._size, self._theme, self._texts
         fill, ink = alert_colors(theme, alert)
+        if self.face is not None and self.face.freshness is Freshness.HUB_DARK:
+            fill, ink = color(theme.line), color(theme.t2)  # it stood when the hub fell silent
         words = f"{MARKS[alert.priority]} {alert_words(texts, alert, is_short=not size.is_large)}"
         p.setFont(font(16 if size.is_large else 13, bold=True))
-        widest = self.width() * (0.62 if size.is_large else 0.55)
+        widest = right - least - 12
         words = QFontMetricsF(p.font()).elidedText(words, Qt.TextElideMode.ElideRight, widest)
         width = QFontMetricsF(p.font()).horizontalAdvance(words) + 12
         height = 26.0 if size.is_large else 21.0
@@ -283,9 +274,9 @@ class Tile(QWidget):
         p.setPen(ink)
         p.drawText(chip, Qt.AlignmentFlag.AlignCenter, words)
         since = texts("ui.unacknowledged_for", age=elapsed((self._hub_ms - alert.raised_ms) / 1000))
-        if not alert.is_present:
+        if not alert.is_present and size.is_large:
             since = texts("ui.latched") + " · " + since
-        left = text_right(
+        return text_right(
             p,
             since,
             font(14 if size.is_large else 12, bold=True),
@@ -294,7 +285,6 @@ class Tile(QWidget):
             top + height + 2,
             20,
         )
-        return min(chip.left(), left)
 
     def _paint_numbers(self, p: QPainter, face: Face) -> None:
         size, theme, texts = self._size, self._theme, self._texts
@@ -306,33 +296,35 @@ class Tile(QWidget):
             if face.fetuses
             else Number(Look.GONE if face.freshness >= Freshness.STALE else Look.UNKNOWN)
         )
-        label = "FHR"
+        label = "FHR" if size.is_large else ""  # a small tile has no line to spare for what every tile says
         if face.freshness is Freshness.MARKED and face.age_s is not None:
             label = texts("ui.ago", age=texts("ui.seconds", n=int(face.age_s)))
-        elif len(face.fetuses) > 1:
-            label = texts("ui.fetus", name="A")
-        text_right(p, label, small, color(theme.t3), right, top - (4 if size.is_large else 3), 16)
-        y = top + (12 if size.is_large else 6)
-        draw_number(p, theme, first, right, y, size.fhr)
-        y += size.fhr * 1.08
+        elif len(face.fetuses) > 1 and size.is_large:
+            label = texts("ui.fetus_short", name="A")
         rows: list[tuple[str, Number]] = []
         if len(face.fetuses) > 1:
-            rows.append((texts("ui.fetus", name="B"), face.fetuses[1].fhr))
+            rows.append((texts("ui.fetus_short", name="B"), face.fetuses[1].fhr))
         rows += [
-            (texts("ui.maternal"), face.mhr),
+            (texts("ui.maternal" if size.is_large else "ui.maternal_short"), face.mhr),
             (texts("ui.contractions_10" if size.is_large else "ui.contractions_short"), face.contractions),
         ]
         if size.is_large:
             rows.append(("Toco", face.toco))
+        text_right(p, label, small, color(theme.t3), right, top - (4 if size.is_large else 3), 16)
+        y = top + (12 if label else -2)
         step = 27.0 if size.is_large else 21.0
+        # Nothing is dropped for want of height: all of it shrinks together.
+        room = self.strip.geometry().bottom() + 2 - y
+        share = min(1.0, room / (size.fhr * 1.08 + step * len(rows)))
+        draw_number(p, theme, first, right, y, round(size.fhr * share))
+        y += size.fhr * 1.08 * share
+        step *= share
+        pixels = round((20 if size.is_large else 17) * share)
         for label, number in rows:
-            if y + step > self.strip.geometry().bottom() + 4:
-                break
             is_bold = face.is_tachysystole and number is face.contractions
-            pixels = 20 if size.is_large else 16
             left = draw_number(p, theme, number, right, y, pixels, bold=is_bold, plain=True)
             # Labels stand in one column, and give way to three figures.
-            text_right(p, label, small, color(theme.t3), min(left, right - 26) - 4, y + step - 20, 18)
+            text_right(p, label, small, color(theme.t3), min(left, right - 26) - 4, y + step / 2 - 9, 18)
             y += step
 
     def _paint_ribbon(self, p: QPainter, bed: Bed, face: Face) -> None:
@@ -372,7 +364,7 @@ class Tile(QWidget):
         if size.is_large:
             text_right(
                 p,
-                scale_words(texts, self.strip.cm, self.px_per_cm),
+                scale_words(self.strip.cm, self.px_per_cm),
                 font(12),
                 color(theme.t3),
                 box.right(),

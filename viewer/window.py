@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Slot
-from PySide6.QtGui import QCloseEvent, QKeyEvent
+from PySide6.QtGui import QCloseEvent, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
 from hub.errors import WireError
@@ -15,6 +15,7 @@ from hub.wire import decode_json
 from viewer.alerts import Rail
 from viewer.bed import BedView, RecordWanted, StripWanted
 from viewer.header import Header
+from viewer.keycard import KeyCard
 from viewer.link import Answer, HubLink, Joined, Said, Waves, monotonic_s
 from viewer.state import Key, Wall
 from viewer.texts import JAPAN, Texts
@@ -50,6 +51,7 @@ class Console(QWidget):
         self.rail = Rail(self.theme, self.texts, operator)
         self.bed = BedView(self.theme, self.texts, px_per_cm)
         self._build()
+        self.key_card = KeyCard(self, self.texts)
         self._apply_theme()
         self.setWindowTitle(self.texts("ui.page_title"))
         self._second = -1
@@ -139,9 +141,8 @@ class Console(QWidget):
             self.rail.refresh(self.wall, now_s)
         if is_new_second or self.wall.is_dark(now_s):
             first = next(iter(self.tiles.tiles.values()), None)
-            self.header.scale = (
-                "–" if first is None else scale_words(self.texts, first.strip.cm, self._px_per_cm)
-            )
+            is_wall = first is not None and not self.is_bed_open
+            self.header.scale = scale_words(first.strip.cm, self._px_per_cm) if first and is_wall else ""
             self.header.refresh(self.wall, now_s, (self.tiles.page + 1, self.tiles.pages))
             if not self._is_theme_chosen:
                 self._set_theme(_theme_by_clock(datetime.fromtimestamp(time.time_ns() / 1e9, UTC)))
@@ -160,6 +161,7 @@ class Console(QWidget):
         if waiting:
             self.rail.choose(waiting[0].id)
         self.bed.show_bed(key)
+        self.key_card.hide()
         self.pages.setCurrentIndex(1)
         self.bed.head.show()
         self.tick()
@@ -169,6 +171,7 @@ class Console(QWidget):
         self.pages.setCurrentIndex(0)
         self.bed.head.hide()
         self.rail.disarm()
+        self.key_card.hide()
         self.tick()
 
     def acknowledge(self, alert_id: str, reason: AckReason) -> None:
@@ -194,6 +197,7 @@ class Console(QWidget):
         self.setStyleSheet(style_sheet(self.theme))
         for part in (self.header, self.tiles, self.rail, self.bed):
             part.set_theme(self.theme)
+        self._write_key_card()
 
     def switch_theme(self) -> None:
         """Day or night, by hand from now on."""
@@ -206,6 +210,18 @@ class Console(QWidget):
         for part in (self.tiles, self.rail, self.bed):
             part.retext()
         self._second = -1
+        self._write_key_card()
+
+    def switch_key_card(self) -> None:
+        """Show the key card, or put it away."""
+        if self.key_card.isVisible():
+            self.key_card.hide()
+        else:
+            self.key_card.open(self.theme, is_bed_open=self.is_bed_open)
+
+    def _write_key_card(self) -> None:
+        if self.key_card.isVisible():
+            self.key_card.open(self.theme, is_bed_open=self.is_bed_open)
 
     def switch_ribbon(self, step: int) -> None:
         """4, 8 or 12 hours of ribbon."""
@@ -248,6 +264,10 @@ class Console(QWidget):
             self.switch_language()
         elif key == k.Key_A:
             self._arm()
+        elif key == k.Key_Question:
+            self.switch_key_card()
+        elif key == k.Key_Escape and self.key_card.isVisible():
+            self.key_card.hide()
         elif k.Key_1 <= key <= k.Key_4:
             if not self.rail.is_armed:
                 return False
@@ -311,6 +331,10 @@ class Console(QWidget):
         else:
             return False
         return True
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        super().resizeEvent(event)
+        self.key_card.place()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         self._timer.stop()

@@ -1,6 +1,7 @@
 """Sentences of the console, made from what may be shown.  No Qt."""
 
 from collections.abc import Sequence
+from math import floor
 from typing import Final, Literal
 
 from hub.model import Alert, AlertPath, LevelSpan, Priority
@@ -25,19 +26,19 @@ def bed_code(bed: Bed) -> str:
     return f"{bed.view.site} {bed.label}" if bed.is_namesake else bed.label
 
 
-def describe_bed(texts: Texts, bed: Bed, *, with_site: bool) -> str:
-    """Site and weeks of a bed, in one line."""
-    parts = [bed.view.site_name or bed.view.site] if with_site else []
+def describe_bed(bed: Bed, *, is_short: bool = False) -> str:
+    """Site and weeks of a bed, in one line; on a small tile the weeks first, for what comes last is cut."""
+    site = bed.view.site_name or bed.view.site
     weeks = bed.view.gestational_weeks
-    if weeks is not None:
-        parts.append(f"{int(weeks)}w{round(weeks % 1 * 7) % 7}d")
-    return " · ".join(parts)
+    age = "" if weeks is None else f"{int(weeks)}w{round(weeks % 1 * 7) % 7}d"
+    return " · ".join(part for part in ((age, site) if is_short else (site, age)) if part)
 
 
 def level_words(texts: Texts, face: Face, edge_ms: int | None, *, is_short: bool = False) -> tuple[str, str]:
     """Time at the level with its arrow, and the level's name; for the unknown, what was known last."""
     if face.freshness in (Freshness.SITE_DARK, Freshness.HUB_DARK, Freshness.STALE):
-        title = elapsed(face.age_s) if face.age_s is not None else "–"
+        lost_s = lost_seconds(face)
+        title = elapsed(lost_s) if lost_s is not None else "–"
         return title, last_words(texts, face) or texts("ui.no_level_yet")
     if face.freshness is Freshness.WAITING:
         return texts("ui.no_data"), ""
@@ -105,28 +106,48 @@ def age_words(texts: Texts, face: Face) -> str:
     if face.age_s is None:
         return texts("ui.no_data")
     if face.freshness is Freshness.LIVE:
-        return texts("ui.seconds", n=f"{face.age_s:.0f}")
+        return texts("ui.seconds", n=f"{floor(face.age_s * 10) / 10:.1f}")
     if face.age_s < 60:
         return texts("ui.ago", age=texts("ui.seconds", n=int(face.age_s)))
     return texts("ui.ago", age=elapsed(face.age_s))
 
 
-def scale_words(texts: Texts, cm: float, px_per_cm: float) -> str:
+def scale_words(cm: float, px_per_cm: float) -> str:
     """Print the factor to paper size; 実寸 is not said of a screen nobody measured."""
     return f"×{cm / px_per_cm:.2f}"
 
 
 def bed_ribbon(bed: Bed) -> Sequence[LevelSpan]:
-    """Ribbon of the fetus whose level is shown."""
+    """Ribbon of the fetus whose level is shown.
+
+    Before the levels that were shown stand the 10-minute segments: data that came
+    late were never shown, but they have been read.
+    """
     fetuses = bed.analysis.fetuses if bed.analysis else ()
     if not fetuses:
         return ()
-    return max(fetuses, key=lambda f: f.level or 0).ribbon
+    fetus = max(fetuses, key=lambda f: f.level or 0)
+    shown_ms = fetus.ribbon[0].start_ms if fetus.ribbon else None
+    read = []
+    for segment in fetus.segments:
+        start_ms, end_ms = (fetus.origin_ms + round(s * 1000) for s in (segment.start_s, segment.end_s))
+        if shown_ms is None or start_ms < shown_ms:
+            end_ms = end_ms if shown_ms is None else min(end_ms, shown_ms)
+            read.append(LevelSpan(start_ms=start_ms, end_ms=end_ms, level=segment.level))
+    return (*read, *fetus.ribbon)
 
 
-def loss_words(texts: Texts, loss: Loss, site: str, seconds: float | None) -> list[str]:
+def lost_seconds(face: Face) -> float | None:
+    """How long the contact has been lost: that of the hub if it is silent, else that of the bed."""
+    return face.silent_s if face.freshness is Freshness.HUB_DARK else face.age_s
+
+
+def loss_words(texts: Texts, loss: Loss, site: str, face: Face, *, is_short: bool = False) -> list[str]:
     """Words in the hatch of a dark strip."""
-    time = elapsed(seconds) if seconds is not None else ""
+    lost_s = lost_seconds(face)
+    time = elapsed(lost_s) if lost_s is not None else ""
     if loss is Loss.HUB_DARK:
         return [texts("ui.hub_dark", age=time)]
+    if is_short:
+        return [texts("ui.site_dark", site="", age=time).strip()]
     return [texts("ui.site_dark", site=site, age=time), texts("ui.site_goes_on")]

@@ -20,7 +20,7 @@ from hub.model import (
 from viewer.texts import LANGUAGES, Texts, clock, elapsed
 
 KEY = re.compile(
-    r"(ui|level|letter|kind|severity|indeterminate|alert|ack|path|event|site|device|reason)(\.\w+)+"
+    r"(ui|keys|viewer|level|letter|kind|severity|indeterminate|alert|ack|path|event|site|device|reason)(\.\w+)+"
 )
 
 

@@ -25,7 +25,9 @@ from hub.model import (
 )
 from hub.web.app import STATIC_DIR
 
-LITERAL = re.compile(r'"((?:ui|level|kind|severity|letter|column|event|state|ack|device|site)\.[a-z0-9_.]+)"')
+LITERAL = re.compile(
+    r'"((?:ui|keys|level|kind|severity|letter|column|event|state|ack|device|site)\.[a-z0-9_.]+)"'
+)
 SLOT = re.compile(r"\{(\w+)\}")
 
 

@@ -5,6 +5,7 @@ import { BedView } from "./bed.js";
 import { Desk } from "./desk.js";
 import { h, setClass, setText } from "./dom.js";
 import { clockText, otherLanguage, setLanguage, span, t } from "./i18n.js";
+import { KeyCard } from "./keycard.js";
 import { Link } from "./link.js";
 import { noteRound } from "./metrics.js";
 import { Operator } from "./header.js";
@@ -27,6 +28,8 @@ export class App {
     this.operator = new Operator();
     this.sounder = new Sounder();
     this.desk = new Desk(this);
+    this.keyCard = new KeyCard();
+    document.body.append(this.keyCard.element);
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     this.link = new Link(`${scheme}://${location.host}/ws/v1/live`, {
       snapshot: (message, now) => this.store.snapshot(message, now),
@@ -59,6 +62,7 @@ export class App {
   route() {
     const [, name, site, bed, endMs] = location.hash.split("/").map(decodeURIComponent);
     this.view?.close?.();
+    this.keyCard.close();
     if (name === "bed") this.view = new BedView(this, `${site}/${bed}`, Number(endMs) || null);
     else if (name === "alerts") this.view = new Alerts(this, site ?? null);
     else this.view = new Wall(this);
@@ -82,12 +86,24 @@ export class App {
     location.hash = "#/";
   }
 
+  /** Key Esc: what lies on top goes first. */
+  leave() {
+    if (this.keyCard.isOpen) this.keyCard.close();
+    else this.openWall();
+  }
+
   swapLanguage() {
     setLanguage(otherLanguage());
     localStorage.setItem("ctg.language", document.documentElement.lang);
     const operator = new Operator();
     this.operator = operator;
     this.route();
+  }
+
+  /** Key ?: the key card of the view that is open. */
+  swapKeyCard() {
+    if (this.keyCard.isOpen) this.keyCard.close();
+    else this.keyCard.open(this.view instanceof BedView ? "bed" : this.view instanceof Alerts ? "alerts" : "wall");
   }
 
   swapTheme() {
@@ -159,7 +175,8 @@ export class App {
     const key = event.key.toLowerCase();
     if (key === "n") this.swapTheme();
     else if (key === "l") this.swapLanguage();
-    else if (key === "escape") this.openWall();
+    else if (key === "?") this.swapKeyCard();
+    else if (key === "escape") this.leave();
     else if (key === "[" || key === "]") {
       const at = RIBBON_HOURS.indexOf(this.memory.ribbonHours) + (key === "]" ? 1 : -1);
       this.memory.ribbonHours = RIBBON_HOURS[Math.min(Math.max(at, 0), RIBBON_HOURS.length - 1)];

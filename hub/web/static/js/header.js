@@ -44,7 +44,7 @@ export class Operator {
 }
 
 export class Header {
-  constructor(operator, { onLanguage, onTheme, onPage }) {
+  constructor(operator, { onLanguage, onTheme, onKeys, onPage }) {
     this.census = new Map(CENSUS.map((level) => [level, h("b", "")]));
     const cells = CENSUS.map((level) =>
       h("span", "", glyph(typeof level === "number" ? { kind: "level", level } : { kind: level }, 31), this.census.get(level)),
@@ -64,6 +64,8 @@ export class Header {
       button("quiet", cap("ui.other_theme", "N"), onTheme, t("ui.other_theme")),
       " ",
       button("quiet", cap("ui.other_language", "L"), onLanguage, t("ui.other_language")),
+      " ",
+      button("quiet", cap("keys.title", "?"), onKeys, t("keys.title")),
     );
     this.onPage = onPage;
     const note = h("div", "note", t("ui.not_a_diagnosis"), h("span", "en", ` ${small("ui.not_a_diagnosis")}`));

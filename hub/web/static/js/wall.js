@@ -13,7 +13,8 @@ export class Wall {
     this.tiles = new Map();
     this.page = app.memory.page ?? 0;
     this.header = new Header(app.operator, {
-      onLanguage: () => app.swapLanguage(), onTheme: () => app.swapTheme(), onPage: (n) => this.turnTo(n),
+      onLanguage: () => app.swapLanguage(), onTheme: () => app.swapTheme(),
+      onKeys: () => app.swapKeyCard(), onPage: (n) => this.turnTo(n),
     });
     this.rail = new Rail(app.desk, { onAlert: (alert) => app.openAlert(alert), onBed: (bed) => app.openBed(bed) });
     this.grid = h("main", "grid");
