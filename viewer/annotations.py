@@ -8,10 +8,10 @@ import numpy as np
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
-from hub.model import Alert, BedEvent, EventKind
+from hub.model import Alert, AlertPath, BedEvent, Channel, EventKind
 from viewer.marks import alert_colors
 from viewer.paper import Layout, span_box
-from viewer.strip import FHR_AXIS, Loss, Span, SpanKind, Stretch, StripContent
+from viewer.strip import FHR_AXIS, TWIN_OFFSET_BPM, Loss, Span, SpanKind, Stretch, StripContent
 from viewer.texts import Texts, clock
 from viewer.theme import Theme, color, font
 
@@ -33,7 +33,7 @@ def paint_marks(
         p.setClipRect(QRectF(lay.left, 0, lay.width - lay.left, lay.height))
         taken = [-1e9, -1e9]
         for late in content.late:
-            _paint_late(p, lay, theme, texts, late, taken)
+            _paint_late(p, lay, theme, texts, late)
         _paint_spans(p, lay, theme, texts, content.spans, taken)
         for suspect in content.suspect:
             _paint_suspect(p, lay, theme, texts, suspect)
@@ -41,8 +41,11 @@ def paint_marks(
             _paint_gap_words(p, lay, theme, texts, content.gaps)
             _paint_events(p, lay, theme, texts, content.events)
         _paint_clamped(p, lay, theme, content)
-        for alert in content.alerts:
-            _paint_alert(p, lay, theme, texts, alert)
+        _paint_twin_note(p, lay, theme, content)
+        tagged = [-1e9, -1e9]
+        for alert in sorted(content.alerts, key=lambda a: a.raised_ms):
+            if alert.path is not AlertPath.TECHNICAL:
+                _paint_alert(p, lay, theme, texts, alert, tagged)
         if content.loss is not None and content.lost_from_ms is not None:
             _paint_loss(p, lay, theme, content.loss, content.lost_from_ms, loss_lines)
         p.restore()
@@ -52,6 +55,7 @@ def paint_marks(
 def _paint_spans(
     p: QPainter, lay: Layout, theme: Theme, texts: Texts, spans: tuple[Span, ...], taken: list[float]
 ) -> None:
+    has_twins = any(span.fetus > 1 for span in spans)
     for span in sorted(spans, key=lambda s: s.from_ms):
         box = span_box(lay, span.from_ms, span.to_ms)
         if box is None:
@@ -68,6 +72,8 @@ def _paint_spans(
             p.setPen(QPen(ink, 3))
             p.drawLine(QLineF(box.left(), box.top() + 1.5, box.right(), box.top() + 1.5))
         lines = _full_label(texts, span) if lay.is_full else [_letter(texts, span)]
+        if lay.is_full and has_twins:
+            lines[0] = f"{'ABC'[span.fetus - 1]} {lines[0]}"
         _paint_label(p, lay, theme, box, lines, ink, taken)
 
 
@@ -79,7 +85,7 @@ def _paint_label(
     widths = [QFontMetricsF(f).horizontalAdvance(line) for f, line in zip(fonts, lines, strict=False)]
     width = max(widths) + (10 if lay.is_full else 2)
     height = 17.0 * len(lines) if lay.is_full else 15.0
-    x = min(max(box.center().x() - width / 2, lay.left), lay.width - width)
+    x = min(max(box.center().x() - width / 2, lay.left), lay.width - width - 2)
     row = 0 if x >= taken[0] else 1 if x >= taken[1] else None
     if row is None:
         return
@@ -128,9 +134,8 @@ def _is_running(span: Span) -> bool:
     return span.is_ongoing and span.duration_s < 120
 
 
-def _paint_late(
-    p: QPainter, lay: Layout, theme: Theme, texts: Texts, late: Stretch, taken: list[float]
-) -> None:
+def _paint_late(p: QPainter, lay: Layout, theme: Theme, texts: Texts, late: Stretch) -> None:
+    """Dotted rules and the time of arrival, at the bottom of the lane where no event has its letter."""
     box = span_box(lay, late.from_ms, late.to_ms)
     if box is None:
         return
@@ -141,9 +146,26 @@ def _paint_late(
     label = texts("ui.late_arrived", time=clock(late.note_ms))
     p.setFont(font(14 if lay.is_full else 12, bold=True))
     width = QFontMetricsF(p.font()).horizontalAdvance(label)
-    if width <= max(box.width(), 40) and box.left() >= taken[0]:
-        p.drawText(box.adjusted(2, 1, 200, 0), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop, label)
-        taken[0] = box.left() + width + 4
+    if width <= max(box.width(), 40):
+        beside_axis = 24 if lay.has_clock and not lay.is_full and box.left() < lay.left + 24 else 2
+        p.drawText(
+            box.adjusted(beside_axis, 0, 200, -4),
+            Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom,
+            label,
+        )
+
+
+def _paint_twin_note(p: QPainter, lay: Layout, theme: Theme, content: StripContent) -> None:
+    """Say by how much the second fetus is drawn higher than it beats."""
+    if not np.isfinite(content.samples.channel(Channel.FHR2)).any():
+        return
+    p.setFont(font(13 if lay.is_full else 11, bold=True))
+    p.setPen(color(theme.twin))
+    p.drawText(
+        lay.fhr.adjusted(0, 0, -4, -4),
+        Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom,
+        f"B +{TWIN_OFFSET_BPM:.0f}",
+    )
 
 
 def _paint_suspect(p: QPainter, lay: Layout, theme: Theme, texts: Texts, suspect: Stretch) -> None:
@@ -206,7 +228,10 @@ def _paint_clamped(p: QPainter, lay: Layout, theme: Theme, content: StripContent
     p.setBrush(Qt.BrushStyle.NoBrush)
 
 
-def _paint_alert(p: QPainter, lay: Layout, theme: Theme, texts: Texts, alert: Alert) -> None:
+def _paint_alert(
+    p: QPainter, lay: Layout, theme: Theme, texts: Texts, alert: Alert, taken: list[float]
+) -> None:
+    """Draw the line at the moment of an alert; its tag on the second row if it would touch the one before."""
     x = lay.x(alert.raised_ms)
     if not lay.left <= x <= lay.width:
         return
@@ -215,10 +240,13 @@ def _paint_alert(p: QPainter, lay: Layout, theme: Theme, texts: Texts, alert: Al
     p.setPen(QPen(ink, 2 if lay.is_full else 1))
     p.drawLine(QLineF(x, lay.fhr.top(), x, bottom))
     if lay.is_full and lay.toco_cm:
-        words = texts("ui.alert_tag", time=clock(alert.raised_ms, seconds=True))
+        words = texts("ui.alert_tag", time=clock(alert.raised_ms))
         p.setFont(font(12, bold=True))
         width = QFontMetricsF(p.font()).horizontalAdvance(words) + 8
-        plate = QRectF(min(x - width / 2, lay.width - width), lay.toco.top() + 3, width, 18)
+        left = min(max(x - width / 2, lay.left), lay.width - width)
+        row = 0 if left >= taken[0] else 1
+        taken[row] = left + width + 2
+        plate = QRectF(left, lay.toco.top() + 3 + 20 * row, width, 18)
         p.fillRect(plate, ink)
         p.setPen(text)
         p.drawText(plate, Qt.AlignmentFlag.AlignCenter, words)

@@ -129,9 +129,13 @@ def _paint_grid(p: QPainter, lay: Layout, theme: Theme) -> None:
     minute = QColor(color(theme.grid_minute))
     if not lay.is_full:
         minute.setAlphaF(0.6)
+    # Multiplied by day, added by night: the grid shows on every fill and hides none.
+    mode = QPainter.CompositionMode
+    p.setCompositionMode(mode.CompositionMode_Plus if theme.is_night else mode.CompositionMode_Multiply)
     for lines, ink in ((fine, color(theme.grid_fine)), (normal, color(theme.grid)), (heavy, minute)):
         p.setPen(QPen(ink, 1))
         p.drawLines(lines)
+    p.setCompositionMode(mode.CompositionMode_SourceOver)
     p.setPen(QPen(color(theme.band_edge), 1))
     p.drawLines([across(lay, lay.y_fhr(110)), across(lay, lay.y_fhr(160))])
 

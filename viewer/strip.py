@@ -16,6 +16,7 @@ from hub.model import (
     Channel,
     FetusAnalysis,
     FloatArray,
+    Indeterminate,
 )
 from viewer.face import Face, Freshness
 from viewer.rings import Samples
@@ -31,6 +32,8 @@ TWIN_OFFSET_BPM: Final = 20.0
 """Added to fetus 2 on screen only; printed beside the trace."""
 _DOUBTFUL: Final = 0.5
 _SAME_SUSPECT_MS: Final = 15_000
+_NEXT_ANALYSIS_MS: Final = 60_000
+"""By then an analysis has spoken again, or the bed is stale."""
 
 
 class Loss(StrEnum):
@@ -203,7 +206,11 @@ def _baseline(fetus: FetusAnalysis) -> tuple[int, FloatArray, FloatArray]:
 
 
 def _suspect(fetus: FetusAnalysis) -> list[Stretch]:
-    """Suspect spans, joined over short pauses: one switch of source gets one mark."""
+    """Suspect spans, joined over short pauses: one switch of source gets one mark.
+
+    Samples newer than the analysis stay suspect until it says otherwise: they must
+    not look like a fetus again.
+    """
     joined: list[Stretch] = []
     for start_s, end_s in fetus.suspect_spans_s:
         from_ms, to_ms = (fetus.origin_ms + round(t * 1000) for t in (start_s, end_s))
@@ -211,6 +218,11 @@ def _suspect(fetus: FetusAnalysis) -> list[Stretch]:
             joined[-1] = Stretch(joined[-1].from_ms, to_ms)
         else:
             joined.append(Stretch(from_ms, to_ms))
+    rolling = fetus.rolling
+    if joined and rolling is not None and rolling.indeterminate is Indeterminate.MATERNAL_RATE:
+        end_ms = fetus.origin_ms + round(rolling.end_s * 1000)
+        if end_ms - joined[-1].to_ms <= _SAME_SUSPECT_MS:
+            joined[-1] = Stretch(joined[-1].from_ms, end_ms + _NEXT_ANALYSIS_MS)
     return joined
 
 

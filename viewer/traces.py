@@ -83,8 +83,9 @@ class Strip(QWidget):
             self._fhr_box.addItem(self._curves[name])
         # The fill is a curve of its own: smoothed, its pieces would show their seams.
         self._curves["toco_fill"] = _curve(antialias=False)
-        self._curves["toco"] = _curve()
-        for name in ("toco_fill", "toco"):
+        for name in ("toco", "toco_late"):
+            self._curves[name] = _curve()
+        for name in ("toco_fill", "toco", "toco_late"):
             self._toco_box.addItem(self._curves[name])
         self.set_theme(theme)
 
@@ -100,8 +101,9 @@ class Strip(QWidget):
             "fhr3": theme.mhr,
             "mhr": theme.mhr,
             "late": theme.late_ink,
-            "suspect": theme.no_answer,
+            "suspect": theme.mhr,
             "toco": theme.toco,
+            "toco_late": theme.late_ink,
         }
         for name, curve in self._curves.items():
             ink = color(inks.get(name, theme.baseline))
@@ -177,9 +179,10 @@ class Strip(QWidget):
         toco = samples.channel(Channel.TOCO)
         iup = samples.channel(Channel.IUP)
         uterus = np.where(np.isnan(toco), iup, toco)
-        x, y = pen_points(t_s, np.clip(uterus, *TOCO_AXIS), lift=None)
-        self._set("toco_fill", x, y)
-        self._set("toco", x, y)
+        uterus = np.clip(uterus, *TOCO_AXIS)
+        self._set("toco_fill", *pen_points(t_s, uterus, lift=None))
+        for name, is_shown in (("toco", ~is_late), ("toco_late", is_late)):
+            self._set(name, *pen_points(t_s, np.where(is_shown, uterus, np.nan), lift=None))
 
     def _set_rate(self, name: str, t_s: FloatArray, y: FloatArray) -> None:
         self._set(name, *pen_points(t_s, np.clip(y, *FHR_AXIS), lift=LIFT_BPM))
