@@ -70,12 +70,18 @@ def test_a_live_bed_shows_number_and_level(modules: Page):
 def test_after_3_s_a_value_is_marked_and_from_10_s_it_is_gone(
     modules: Page, age_ms: int, state: str, number: str
 ):
-    d = show(modules, vitals(age_ms=400), now=age_ms - 400)
+    d = show(modules, vitals(age_ms=400), [fetus(2)], now=age_ms - 400)
     assert (d["state"], d["fetuses"][0]["text"]) == (state, number)
     if state != "live":
         assert d["fetuses"][0]["tone"] == "old"
-        assert d["glyph"] == {"kind": "stale", "level": 1}
+        assert d["glyph"] == {"kind": "stale", "level": 2}
         assert d["level"] is None
+
+
+@pytest.mark.parametrize("age_ms", [3001, 10_000])
+def test_a_level_1_that_may_not_stand_any_more_is_a_question_mark(modules: Page, age_ms: int):
+    d = show(modules, vitals(age_ms=400), [fetus(1)], now=age_ms - 400)
+    assert d["glyph"] == {"kind": "indeterminate", "level": None}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 // The alert list: the queue by priority and age on the left, the chosen alert with its strip on the right.
 
-import { alertText, clockText, small, span, t } from "./i18n.js";
+import { alertShort, alertText, clockText, small, span, t } from "./i18n.js";
 import { bedDisplay } from "./display.js";
 import { button, h, setText } from "./dom.js";
 import { backButton, Card, moreText, reasonButtons } from "./card.js";
@@ -200,9 +200,9 @@ export class Alerts {
     const key = `${alert.id}${alert.changed_ms}${alert.state}`;
     if (key === this.logKey) return;
     this.logKey = key;
-    const rows = [[alert.onset_ms, t("ui.log_onset")], [alert.raised_ms, `${t("ui.log_raised")} · ${alertText(alert)}`]];
+    const rows = [[alert.onset_ms, t("ui.log_onset")], [alert.raised_ms, `${t("ui.log_raised")} · ${alertShort(alert)}`]];
     if (alert.acknowledged_ms) rows.push([alert.acknowledged_ms, seenText(alert)]);
-    rows.push([alert.changed_ms, t(`state.${alert.state}`)]);
+    if (alert.changed_ms > alert.raised_ms) rows.push([alert.changed_ms, t(`state.${alert.state}`)]);
     this.log.replaceChildren(
       h("div", "title", h("span", "", t("ui.alert_log")), h("span", "s", small("ui.alert_log")), h("span", "right", alert.id)),
       ...rows.reverse().map(([ms, text]) => h("div", "row", h("span", "when", clockText(ms, "hms")), h("span", "txt", text))),

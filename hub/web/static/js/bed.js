@@ -199,7 +199,7 @@ export class BedView {
         this.app.refresh();
       }),
       h("span", "switch", layer("baseline", t("ui.baseline")), layer("findings", t("ui.findings"))),
-      h("span", "push", `${scaleText(this.pxPerCm ?? 36)} ${t("ui.cm_per_min", { n: cmPerMin })} · 30 bpm/cm`),
+      h("span", "push", `${scaleText(this.pxPerCm ?? 36)} · ${t("ui.cm_per_min", { n: cmPerMin })} · 30 bpm/cm`),
       ...(isLive
         ? [h("span", `livechip ${d.state}`, d.state === "live" ? t("ui.live", { age }) : t("ui.not_live", { age }))]
         : [

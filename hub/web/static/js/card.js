@@ -27,10 +27,10 @@ export class Card {
     this.what = h("div", "what");
     this.more = h("div", "more");
     this.acts = h("div", "acts");
-    const tone = toneOf(alert);
+    this.mark = h("span");
     this.element = h(
-      "div", `card ${tone}`,
-      h("div", "line", h("span", `mark ${tone}`, MARK[alert.priority]), h("span", "code", bed?.code ?? alert.bed),
+      "div", "card",
+      h("div", "line", this.mark, h("span", "code", bed?.code ?? alert.bed),
         h("span", "site", bed?.siteName ?? alert.site), this.age),
       this.what, this.more, extra, this.acts,
     );
@@ -41,6 +41,10 @@ export class Card {
   refresh(alert, context) {
     const armed = this.desk.isArmed(alert.id);
     setText(this.age, span(context.hubNow - alert.raised_ms));
+    const tone = toneOf(alert); // an alert may rise while it waits
+    for (const name of ["high", "medium", "tech"]) setClass(this.element, name, name === tone);
+    this.mark.className = `mark ${tone}`;
+    setText(this.mark, MARK[alert.priority]);
     setText(this.what, alertText(alert));
     setText(this.more, moreText(alert));
     setClass(this.element, "picked", this.desk.picked === alert.id);

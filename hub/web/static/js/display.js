@@ -44,7 +44,8 @@ export function bedGlyph(state, { level, fetus }) {
   if (state === "hub" || state === "dark" || state === "never") return { kind: "dark", level: null };
   if (state === "live") return level === null ? { kind: "indeterminate", level: null } : { kind: "level", level };
   const last = lastLevel(fetus);
-  return last ? { kind: "stale", level: last.level } : { kind: "indeterminate", level: null };
+  // A level 1 that is not known to stand now is not shown, not even in grey.
+  return last && last.level > 1 ? { kind: "stale", level: last.level } : { kind: "indeterminate", level: null };
 }
 
 /** The number of one fetus: {text, tone} with tone "normal", "out" (outside 110-160) or "old". */

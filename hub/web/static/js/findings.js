@@ -1,8 +1,9 @@
 // Findings of the analysis on the paper: decelerations, accelerations, baseline, late spans, suspect spans.
 
-import { fhrY } from "./paper.js";
+import { fhrY, paintBandEdges } from "./paper.js";
 import { t } from "./i18n.js";
 
+const FRESH_S = 15;
 export const READABLE_MIN = 0.5; // under half of the span readable: doubtful
 
 /** Decelerations and accelerations of all fetuses with absolute times, in time order. */
@@ -23,7 +24,13 @@ export function eventsOf(analysis) {
 export function suspectSpans(analysis, fetusNumber) {
   const fetus = (analysis?.fetuses ?? []).find((f) => f.fetus === fetusNumber);
   if (!fetus) return [];
-  return fetus.suspect_spans_s.map(([a, b]) => [fetus.origin_ms + a * 1000, fetus.origin_ms + b * 1000]);
+  const spans = fetus.suspect_spans_s.map(([a, b]) => [fetus.origin_ms + a * 1000, fetus.origin_ms + b * 1000]);
+  const { rolling } = fetus;
+  const last = spans.at(-1);
+  // Samples newer than the analysis stay suspect until it says otherwise: they must not look like a fetus again.
+  const isGoingOn = rolling?.indeterminate === "maternal_rate" && last?.[1] >= fetus.origin_ms + (rolling.end_s - FRESH_S) * 1000;
+  if (isGoingOn) last[1] = Infinity;
+  return spans;
 }
 
 const isRunning = (d) => d.is_ongoing && d.end_s - d.onset_s < 120;
@@ -64,6 +71,7 @@ export function paintLate(ctx, g, p, spans, t0, t1, xOf) {
     ctx.fillStyle = p.lateFill;
     ctx.fillRect(x, 0, w, g.fhrH);
     if (g.tocoH) ctx.fillRect(x, g.tocoTop, w, g.tocoH);
+    paintBandEdges(ctx, g, p, x, x + w); // 110 and 160 stay readable on a record that came late as a whole
     ctx.fillStyle = p.lateInk;
     const dash = 3 * g.dpr;
     for (let at = x - (((x + g.originX) % (2 * dash)) + 2 * dash) % (2 * dash); at < x + w; at += 2 * dash) {

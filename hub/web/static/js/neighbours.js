@@ -3,7 +3,7 @@
 import { bedDisplay } from "./display.js";
 import { h, setClass, setText } from "./dom.js";
 import { GlyphBox } from "./glyph.js";
-import { alertShort, span, t } from "./i18n.js";
+import { ageText, alertShort, span, t } from "./i18n.js";
 import { toneOf } from "./words.js";
 
 export class Neighbours {
@@ -20,8 +20,9 @@ export class Neighbours {
     store.order.forEach((bed, i) => {
       let row = this.rows.get(bed.key);
       if (!row) {
-        row = { glyph: new GlyphBox(34), code: h("div", "b"), value: h("div", "val") };
-        row.element = h("button", "near", row.glyph.element, h("span", "", row.code, row.value));
+        row = { glyph: new GlyphBox(34), code: h("div", "b"), site: h("span", "site"), value: h("span") };
+        const line = h("div", "val", row.site, row.value);
+        row.element = h("button", "near", row.glyph.element, h("span", "", row.code, line));
         row.element.type = "button";
         row.element.addEventListener("click", () => this.app.openBed(bed));
         this.rows.set(bed.key, row);
@@ -30,9 +31,14 @@ export class Neighbours {
       if (this.element.children[i] !== row.element) this.element.insertBefore(row.element, this.element.children[i] ?? null);
       const d = bedDisplay(bed, context);
       row.glyph.set(d.glyph);
-      setText(row.code, bed.code);
+      setText(row.code, bed.label);
       const isCut = d.state === "dark" || d.state === "hub";
-      setText(row.value, isCut ? t("ui.cut_for", { age: span(d.ageMs ?? 0) }) : d.fetuses.map((f) => f.text).join(" / "));
+      const age = span(d.ageMs ?? 0);
+      let value = d.fetuses.map((f) => f.text).join(" / ");
+      if (d.state === "stale") value = t("ui.ago", { age: ageText(d.ageMs) });
+      if (isCut) value = bed.isAmbiguous ? age : t("ui.cut_for", { age });
+      setText(row.site, bed.isAmbiguous ? bed.site : "");
+      setText(row.value, value);
       const open = store.alertsOf(bed).filter((a) => a.state !== "acknowledged");
       const tone = open.length && context.isUp ? toneOf(open[0]) : null;
       for (const name of ["high", "medium", "tech"]) setClass(row.element, name, tone === name);

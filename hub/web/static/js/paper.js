@@ -54,9 +54,12 @@ export function paintPaper(ctx, g, p, x0, x1) {
   const top = fhrY(g, 160);
   const bottom = fhrY(g, 110);
   ctx.fillRect(x0, top, x1 - x0, bottom - top);
+  paintBandEdges(ctx, g, p, x0, x1);
+}
+
+export function paintBandEdges(ctx, g, p, x0, x1) {
   ctx.fillStyle = p.bandEdge;
-  ctx.fillRect(x0, Math.round(top), x1 - x0, g.dpr);
-  ctx.fillRect(x0, Math.round(bottom), x1 - x0, g.dpr);
+  for (const bpm of [160, 110]) ctx.fillRect(x0, Math.round(fhrY(g, bpm)), x1 - x0, g.dpr);
 }
 
 /** Grid over the fills: multiplied by day, added by night.  `xOf` maps ms to x. */

@@ -6,6 +6,7 @@ import { paintOverlay } from "./overlay.js";
 import { geometry, paintGrid, paintPaper } from "./paper.js";
 import { GRID_MS } from "./ring.js";
 import { palette } from "./theme.js";
+import { toneOf } from "./words.js";
 import { gapStart, OFFSETS, paintGaps, paintRate, paintToco } from "./traces.js";
 
 const SPARE = 8; // columns
@@ -169,7 +170,7 @@ export class Strip {
 
   paintAlerts(ctx, g, p, alerts, xOf) {
     for (const alert of alerts) {
-      ctx.fillStyle = alert.priority === "high" ? p.high : alert.path === "technical" ? p.tech : p.medium;
+      ctx.fillStyle = p[toneOf(alert)];
       ctx.fillRect(xOf(alert.raised_ms), 0, 1.5 * g.dpr, g.tocoTop + g.tocoH);
     }
   }

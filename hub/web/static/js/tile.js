@@ -6,7 +6,7 @@ import { bedDisplay, trendOf } from "./display.js";
 import { bedWords, MARK, seenText, toneOf } from "./words.js";
 import { GlyphBox } from "./glyph.js";
 import { OFFSETS } from "./traces.js";
-import { paintRibbon, worstSpans } from "./ribbon.js";
+import { paintRibbon, ribbonSpans, worstSpans } from "./ribbon.js";
 import { palette } from "./theme.js";
 import { scaleOf } from "./paper.js";
 import { Strip } from "./strip.js";
@@ -27,7 +27,9 @@ export class Tile {
     this.ribbon = h("canvas");
     this.foot = h("div", "foot");
     this.paper = h("div", "paper", this.canvas);
-    const id = h("div", "id", h("div", "code", this.prefix, this.code, this.test), this.sub);
+    this.codeLine = h("div", "code", this.prefix, this.code);
+    this.subLine = h("div", "subline", this.sub);
+    const id = h("div", "id", this.codeLine, this.subLine);
     this.element = h(
       "div", "tile",
       h("div", "top", this.glyph.element, id, this.state),
@@ -54,6 +56,9 @@ export class Tile {
     style.height = `${layout.h}px`;
     setClass(this.element, "m", layout.size === "m");
     setClass(this.element, "low", !layout.hasToco);
+    // On M the mark stands in the second line: beside the code it would leave no room for an alert.
+    if (layout.size === "l") this.codeLine.append(this.test);
+    else this.subLine.prepend(this.test);
     this.layout = layout;
     this.size = stripLayout(layout);
     this.strip.resize({ width: this.size.width, pxPerCm: this.size.pxPerCm, tocoCm: this.size.tocoCm, foot: this.size.foot });
@@ -71,7 +76,7 @@ export class Tile {
     this.cells.fhr = h("div", "fhr");
     this.cells.more = h("div");
     this.nums.replaceChildren(
-      this.cells.label, this.cells.fhr, this.cells.more, row("mhr", t("ui.maternal")),
+      this.cells.label, this.cells.fhr, this.cells.more, row("mhr", t(this.layout.size === "l" ? "ui.maternal" : "ui.maternal_short")),
       row("contractions", t(this.layout.size === "l" ? "ui.contractions_10" : "ui.contractions_short")),
     );
     if (this.layout.size === "l") this.nums.append(row("toco", "Toco"));
@@ -151,7 +156,7 @@ export class Tile {
       this.keys.others = key;
       setClass(this.nums, "twin", others.length > 0);
       cells.more.replaceChildren(
-        ...others.map((f) => h("div", `fhr2 ${f.tone}`, h("i", "", t("ui.fetus", { name: "ABC"[f.fetus - 1] })), f.text)),
+        ...others.map((f) => h("div", `fhr2 ${f.tone}`, h("i", "", t("ui.fetus_short", { name: "ABC"[f.fetus - 1] })), f.text)),
       );
     }
     for (const row of ["mhr", "contractions", "toco"]) if (cells[row]) setText(cells[row].value, d[row]);
@@ -160,7 +165,9 @@ export class Tile {
 
   refreshFoot(d, context) {
     const isOld = d.state !== "live";
-    const age = d.state === "hub" ? t("ui.ago", { age: ageText(context.silentMs) }) : ageText(d.ageMs);
+    // With the hub silent the age of the data stays their own, not that of the silence.
+    const ownMs = this.bed.age.at(context.now);
+    const age = d.state === "hub" && ownMs !== null ? t("ui.ago", { age: ageText(ownMs) }) : ageText(ownMs);
     const share = d.share === null ? null : Math.round(d.share * 100);
     const offset = this.bed.view.vitals.clock_offset_ms;
     const skew = offset !== null && Math.abs(offset) > 2000 ? t("ui.clock_skew", { s: (offset / 1000).toFixed(0) }) : "";
@@ -188,7 +195,7 @@ export class Tile {
     const large = this.layout.size === "l";
     const toMs = minute * 30000;
     paintRibbon(this.ribbon, {
-      w: this.layout.w - (large ? 20 : 18), h: large ? 37 : 24, labels: large, spans: worstSpans(this.bed.analysis),
+      w: this.layout.w - (large ? 20 : 18), h: large ? 37 : 24, labels: large, spans: ribbonSpans(this.bed.analysis),
       fromMs: toMs - hours * 3600000, toMs, box: { from: toMs - this.strip.spanMs, to: toMs }, darkFromMs: dark,
     });
   }
@@ -227,8 +234,9 @@ const EMPTY = { at: () => NaN, has: () => false, isLate: () => false, lateSpans:
 
 export function subLine(bed, isLong) {
   const weeks = bed.view.gestational_weeks;
-  const parts = [isLong || weeks === null ? bed.siteName : null, bed.label === bed.bed ? null : isLong ? bed.bed : null];
-  if (weeks !== null) parts.push(`${Math.floor(weeks + 1e-6)}w${Math.round((weeks % 1) * 7 + 1e-6) % 7}d`);
+  const age = weeks === null ? null : `${Math.floor(weeks + 1e-6)}w${Math.round((weeks % 1) * 7 + 1e-6) % 7}d`;
+  const name = bed.label === bed.bed ? null : bed.bed;
+  const parts = isLong ? [bed.siteName, name, age] : [age, bed.siteName]; // what comes last is cut first
   return parts.filter(Boolean).join(" · ");
 }
 

@@ -39,7 +39,8 @@ export function bedWords(bed, d, context) {
   }
   const { fetus } = d;
   if (!fetus) return { since: "–", under: t("ui.no_level_yet"), brief: "", title: t("ui.glyph_indeterminate") };
-  const since = sinceText(context.hubNow - fetus.level_since_ms);
+  // A hub that has never answered for this fetus says 0.
+  const since = fetus.level_since_ms > 0 ? sinceText(context.hubNow - fetus.level_since_ms) : "–";
   if (d.level === null) {
     const why = bed.view.vitals.is_coincident ? "maternal_rate" : fetus.rolling?.indeterminate;
     const reason = why ? t(`indeterminate.${why}.short`) : t("ui.glyph_indeterminate");
