@@ -22,7 +22,7 @@ from psycopg.conninfo import make_conninfo
 from hub import wire
 from hub.model import Channel, FrameFlag, Lane, MonitorStatus, SignalQuality, Transducer, WaveFrame
 from hub.store.cluster import ADMIN
-from hub.store.embedded import EmbeddedPostgres
+from hub.store.embedded import EmbeddedPostgres, _processes_in
 from hub.store.rows import FrameRow, Layout
 from hub.store.store import Store
 
@@ -57,8 +57,10 @@ def folder_for_postgres(*, on_disk: bool = False) -> Iterator[Path]:
             parent = MEMORY
     folder = Path(tempfile.mkdtemp(prefix="ctg-store-", dir=parent))
     folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
@@ -67,10 +69,14 @@ def throwaway_server(*, on_disk: bool = False) -> Iterator[EmbeddedPostgres]:
     with folder_for_postgres(on_disk=on_disk) as folder:
         server = EmbeddedPostgres(folder)
         server.start()
-        yield server
-        if server.pid is not None:
-            os.kill(server.pid, signal.SIGQUIT)  # no checkpoint first
-        server.stop()
+        try:
+            yield server
+        finally:
+            for pid in _processes_in(server._prepared.data):
+                os.kill(pid, signal.SIGCONT)  # a test that failed may have left it frozen
+            if server.pid is not None:
+                os.kill(server.pid, signal.SIGQUIT)  # no checkpoint first
+            server.stop()
 
 
 @pytest.fixture
