@@ -65,11 +65,14 @@ async def write_transitions(connection: Connection, transitions: Sequence[AlertT
             " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
             [alert.id, step.t_ms, step.from_state, step.to_state, step.cause, _plain(step.by), body],
         )
+        if cursor.rowcount == 0:
+            continue  # written before a connection broke: what came after it stands
         await cursor.execute(
             "INSERT INTO alert (id, site, bed, rule, state, raised_ms, changed_ms, alert)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE"
+            # Not by time: the hub's clock may be set back between two steps.
             " SET state = excluded.state, raised_ms = excluded.raised_ms, changed_ms = excluded.changed_ms,"
-            " alert = excluded.alert WHERE excluded.changed_ms >= alert.changed_ms",
+            " alert = excluded.alert",
             [
                 alert.id,
                 alert.site,

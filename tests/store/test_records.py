@@ -155,6 +155,18 @@ async def test_what_a_record_says_never_reaches_the_log(
 # ----------------------------------------------------------------------- alerts
 
 
+async def test_an_alert_stands_as_last_moved_though_the_hubs_clock_was_set_back(store: Store) -> None:
+    alert = _alert()
+    raised, seen = _raised(alert), _acknowledged(alert, T_MS - 5000)
+    await store.save_transitions([raised])
+    await store.save_transitions([seen])
+    await store.save_transitions([raised, seen])  # once more, as after a broken connection
+    assert await store.read_open_alerts() == [seen.alert]
+    await store.save_transitions([_cleared(seen.alert, T_MS - 6000)])
+    await store.save_transitions([raised])
+    assert await store.read_open_alerts() == []
+
+
 async def test_an_open_alert_survives_and_a_cleared_one_is_history(store: Store) -> None:
     first, second = _alert(1), _alert(2, bed="bed2")
     await store.save_transitions([_raised(first), _raised(second)])
