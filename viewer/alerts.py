@@ -26,13 +26,14 @@ from viewer.panels import panel_of, title_label
 from viewer.state import Bed, LevelChange, Wall, recent_changes
 from viewer.texts import Texts, clock, elapsed
 from viewer.theme import Theme, color, font
-from viewer.words import MARKS, acknowledged_words, alert_tone, alert_words, bed_code, both, describe_bed
+from viewer.words import MARKS, acknowledged_words, alert_tone, alert_words, bed_code, both
 
 REASONS: Final = (AckReason.WATCHING, AckReason.AT_BEDSIDE, AckReason.ARTEFACT, AckReason.TREATED)
 """Keys 1 to 4, in this order on every screen."""
 _ROW: Final = 34
 _SHOWN_CHANGES: Final = 14
-_ROOMY_CARDS: Final = 3
+_CARD: Final = 155
+"""About the height of a card."""
 _CHANGES_MS: Final = 30 * 60 * 1000
 
 
@@ -68,8 +69,8 @@ class AlertCard(QFrame):
         box.setSpacing(4)
         head = QHBoxLayout()
         head.addWidget(_label(f"{MARKS[alert.priority]} {look.code}", "code"))
-        where = _label(describe_bed(bed) if bed else alert.site, "small")
         # Where it is gives way to who and how long.
+        where = _label((bed.view.site_name if bed else None) or alert.site, "small")
         where.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         head.addWidget(where, 1)
         self._time = _label("", "code")
@@ -203,7 +204,7 @@ class Rail(QWidget):
             self.name.setPlaceholderText(texts("ui.operator_hint"))
             self._fill_waiting(wall, waiting)
             # What changed gives way to what waits.
-            is_tight = len(waiting) > _ROOMY_CARDS
+            is_tight = len(waiting) * _CARD > self.height() * 0.55
             self._changes.most_needed = 3 if is_tight else 6
             self._column.setStretch(0, 6 if is_tight else 3)
             self._column.setStretch(2, 1 if is_tight else 2)

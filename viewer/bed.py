@@ -102,6 +102,7 @@ class BedView(QWidget):
         middle.addWidget(self._strip_panel, 9)
         self._record_title = title_label()
         record = panel_of(self._record_title, self.overview)
+        record.setMinimumHeight(150)
         record.setMaximumHeight(190)
         middle.addWidget(record, 2)
         self._segments_title, self._segments_text = title_label(), text_browser()

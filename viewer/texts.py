@@ -59,6 +59,9 @@ class Texts:
         if isinstance(bpm, float | int) and isinstance(limit, float | int) and bpm != limit:
             # A rate below its limit must not read as equal to it: rounded away from the limit.
             out["value_bpm"] = floor(bpm) if bpm < limit else ceil(bpm)
+        if "from_level" in values:
+            level = values["from_level"]
+            out["before"] = "" if level == "-" else self("ui.level_before", level=level)
         if "duration_s" in values and isinstance(values["duration_s"], float | int):
             out["duration_min"] = round(values["duration_s"] / 60)
         return out

@@ -58,6 +58,7 @@ export function worded(code, values, name = current) {
   // A rate below its limit must not read as equal to it: rounded away from the limit.
   if (out.value_bpm < out.limit_bpm) out.value_bpm = Math.floor(out.value_bpm);
   if (out.value_bpm > out.limit_bpm) out.value_bpm = Math.ceil(out.value_bpm);
+  if (out.from_level !== undefined) out.before = out.from_level === "-" ? "" : t("ui.level_before", { level: out.from_level }, name);
   if (typeof out.duration_s === "number") out.duration_min = out.duration_s / 60;
   if (typeof out.class === "string") out.class = t(`class.${code}.${out.class}`, {}, name);
   if (out.ongoing !== undefined) out.ongoing = t(out.ongoing === "yes" ? "ui.ongoing" : "ui.ended", {}, name);
