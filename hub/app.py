@@ -85,6 +85,11 @@ class Hub:
             "Frames put aside because their identity was taken",
             lambda: self.recorder.conflicting_frames,
         )
+        gauge(
+            "ctg_set_aside_records",
+            "Alert, segment and event records that the database refused for good",
+            lambda: self.recorder.set_aside_records,
+        )
         gauge("ctg_refused_beds", "Frames of beds beyond CTG_MAX_BEDS", lambda: self.pipeline.refused_beds)
         of_stage = ("ctg_stage_age_seconds", "ctg_stage_pending", "ctg_stage_restarts")
         age, pending, restarts = (Gauge(name, name, ["stage"], registry=registry) for name in of_stage)

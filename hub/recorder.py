@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
-from hub.errors import StoreError
+from hub.errors import StoreAwayError, StoreError
 from hub.model import Ack, AlertTransition, BedEvent
 from hub.pipeline import StoredSegment
 from hub.stages import Stage
@@ -22,6 +22,8 @@ MAX_FRAMES: Final = 40_000
 """Frames that may wait.  When full, a frame is refused: not acknowledged, the site sends it again."""
 MAX_RECORDS: Final = 100_000
 """Alert transitions, segments and events that may wait before it is called critical; none is dropped."""
+MAX_SET_ASIDE: Final = 1000
+"""Refused records that are kept for whoever looks into it; each was logged as critical."""
 RETRY_S: Final = 1.0
 LAST_SEQ: Final = 2**32 - 1
 MAX_MISSING: Final = 100
@@ -41,6 +43,10 @@ def bounded_ack(ack: Ack) -> Ack:
     )
 
 
+Record = AlertTransition | StoredSegment | tuple[str, str, BedEvent]
+"""What is never dropped: an alert's step, a segment's reading, an event with its site and bed."""
+
+
 class Recorder:
     """Writes everything that must not be lost; live traces and alerts never wait for it."""
 
@@ -53,13 +59,15 @@ class Recorder:
         self._store = store
         self._publish_ack = publish_ack
         self._frames: deque[FrameRow] = deque()
-        self._records: deque[AlertTransition | StoredSegment | tuple[str, str, BedEvent]] = deque()
+        self._records: deque[Record] = deque()
+        self._refused_records: deque[Record] = deque(maxlen=MAX_SET_ASIDE)
         self._acks: dict[tuple[str, str, int], Ack] = {}
         self._wake = asyncio.Event()
         self._is_failing = False
         self._is_full = False
         self.refused_frames = 0
         self.conflicting_frames = 0
+        self.set_aside_records = 0
         self.frame_stage = make_stage("store_frames", lambda: len(self._frames))
         self.record_stage = make_stage("store_records", lambda: len(self._records))
         self.ack_stage = make_stage("acks", lambda: len(self._acks))
@@ -83,7 +91,7 @@ class Recorder:
         self._wake.set()
         return True
 
-    def keep(self, records: Iterable[AlertTransition | StoredSegment | tuple[str, str, BedEvent]]) -> None:
+    def keep(self, records: Iterable[Record]) -> None:
         """Queue what is never dropped."""
         self._records.extend(records)
         if len(self._records) > MAX_RECORDS:
@@ -140,11 +148,14 @@ class Recorder:
                         )
                     case (site, bed, event):
                         await self._store.append_events(site, bed, [event])
-            except StoreError as error:
+            except StoreAwayError as error:
                 await self._failed(error)
                 self.record_stage.turn()
                 continue
-            self._recovered()
+            except StoreError as error:
+                self._set_aside(record, error)
+            else:
+                self._recovered()
             self._records.popleft()
             self.record_stage.beat()
 
@@ -160,6 +171,12 @@ class Recorder:
                 if self._acks.get(key) is ack:
                     del self._acks[key]
                 self.ack_stage.beat()
+
+    def _set_aside(self, record: Record, error: StoreError) -> None:
+        """Take a record that the database will never take out of the way of those behind it."""
+        self.set_aside_records += 1
+        _log.critical("a record was refused for good and is kept in memory only: %s", error)
+        self._refused_records.append(record)
 
     async def _failed(self, error: StoreError) -> None:
         if not self._is_failing:

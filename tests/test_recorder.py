@@ -1,0 +1,70 @@
+"""One record that the database will never take does not stop the alerts behind it."""
+
+import asyncio
+
+import psycopg
+
+from hub.model import (
+    Ack,
+    Alert,
+    AlertPath,
+    AlertState,
+    AlertTransition,
+    BedEvent,
+    EventKind,
+    Priority,
+)
+from hub.recorder import LAST_SEQ, MAX_MISSING, Recorder, bounded_ack
+from hub.stages import Clock, Stage
+from hub.store.store import Store
+from tests.store.conftest import layout, postgres, postgres_dsn  # noqa: F401  # fixtures
+
+ALERT = Alert(
+    id="h1.b1.1.fhr_below_80.5",
+    site="h1",
+    bed="b1",
+    fetus=1,
+    rule="fhr_below_80",
+    path=AlertPath.RAW_RATE,
+    priority=Priority.HIGH,
+    state=AlertState.ACTIVE,
+    is_present=True,
+    onset_ms=5,
+    raised_ms=6,
+    changed_ms=6,
+)
+
+
+async def test_an_alert_behind_a_refused_record_reaches_the_database(postgres_dsn: str):  # noqa: F811  # a fixture
+    store = await Store.open(postgres_dsn)
+
+    async def publish(_site: str, _bed: str, _ack: Ack) -> bool:
+        return True
+
+    recorder = Recorder(store, publish, lambda name, pending: Stage(name, Clock(), pending))
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("ALTER TABLE bed_event RENAME TO event_away")
+    move = AlertTransition(
+        alert=ALERT, from_state=AlertState.CLEAR, to_state=AlertState.ACTIVE, cause="onset", t_ms=6
+    )
+    recorder.keep([("h1", "b1", BedEvent(id="01JD", kind=EventKind.MARKER, t_ms=5)), move])
+    writing = asyncio.create_task(recorder.write_records())
+    try:
+        for _ in range(400):
+            if not recorder.record_stage.pending:
+                break
+            await asyncio.sleep(0.05)
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+    assert recorder.set_aside_records == 1
+    assert await store.read_open_alerts() == [ALERT]
+    await store.close()
+
+
+def test_an_ack_with_too_many_holes_acknowledges_nothing_behind_the_last_it_names():
+    holes = tuple((10 * k, 10 * k + 1) for k in range(1, 300))
+    told = bounded_ack(Ack(epoch=1, contiguous=9, missing=holes))
+    assert len(told.missing) == MAX_MISSING
+    assert told.missing[-1] == (10 * MAX_MISSING, LAST_SEQ)
+    assert bounded_ack(Ack(epoch=1, contiguous=9, missing=holes[:5])).missing == holes[:5]
