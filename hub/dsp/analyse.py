@@ -10,6 +10,7 @@ from hub.dsp import rules
 from hub.dsp.baseline import estimate_baseline
 from hub.dsp.classify import classify_window
 from hub.dsp.contractions import UterineActivity, find_contractions
+from hub.dsp.event_model import load_event_model
 from hub.dsp.events import find_accelerations, find_decelerations
 from hub.dsp.false_signal import FalseSignal, estimate_false_signal
 from hub.dsp.features import FALSE_AT, BedFindings, compute_window_features, mark_events
@@ -20,7 +21,7 @@ from hub.model import FS_HZ, Acceleration, Analysis, BoolArray, Classification, 
 
 _T = TypeVar("_T")
 
-ALGORITHM: Final = "ctg-hub rules 1"
+ALGORITHM: Final = "ctg-hub rules 1" if load_event_model() is None else "ctg-hub rules 1, events 1"
 """Changes whenever the same samples may lead to another answer."""
 
 LOWEST_FS_HZ: Final = 1.0
@@ -249,21 +250,34 @@ def find_events(
     earlier: Sequence[Sequence[Deceleration]] | None = None,
 ) -> tuple[list[list[Acceleration]], list[list[Deceleration]]]:
     """Find the accelerations and decelerations of each bed; whole records and live beds both come here."""
+    model = load_event_model()
     decelerations = find_decelerations(
         clean,
         baseline,
         contractions=activity.contractions,
         are_contractions_known=activity.is_known,
         earlier=earlier,
+        model=None if model is None else model.fall,
     )
-    accelerations = find_accelerations(clean, baseline, gestational_weeks=weeks, decelerations=decelerations)
+    accelerations = find_accelerations(
+        clean,
+        baseline,
+        gestational_weeks=weeks,
+        decelerations=decelerations,
+        model=None if model is None else model.rise,
+    )
     return accelerations, decelerations
 
 
 def find_activity(toco: FloatArray, iup: FloatArray) -> UterineActivity:
     """Find contractions by pressure where there is any, else by toco."""
     has_pressure: BoolArray = np.asarray(np.isfinite(iup).any(axis=-1))
-    return find_contractions(np.where(has_pressure[:, None], iup, toco), are_units_mmhg=has_pressure)
+    model = load_event_model()
+    return find_contractions(
+        np.where(has_pressure[:, None], iup, toco),
+        are_units_mmhg=has_pressure,
+        model=None if model is None else model.contraction,
+    )
 
 
 def _read_windows(

@@ -1,13 +1,16 @@
 """Contractions from the external tocodynamometer or the intrauterine catheter."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d, percentile_filter, uniform_filter1d
 from scipy.signal import find_peaks
 
 from hub.dsp import rules
+from hub.dsp.contraction_model import MIN_PROMINENCE as LEAST_PROMINENCE
+from hub.dsp.contraction_model import NOISE_REACH_S, ContractionModel, describe_peaks
 from hub.model import FS_HZ, BoolArray, Contraction, FloatArray
 
 GRID_S: Final = 2.0
@@ -33,6 +36,14 @@ SATURATED_AT: Final = 127.0
 SATURATED_FRACTION: Final = 0.3
 
 
+class _Shape(NamedTuple):
+    """Of the peaks of one bed: prominence in toco units, and the ends of the width in grid steps."""
+
+    prominence: FloatArray
+    left: FloatArray
+    right: FloatArray
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class UterineActivity:
     """Contractions of each bed, and when the sensor was able to show any."""
@@ -42,7 +53,12 @@ class UterineActivity:
     """Shape (n_beds, n_samples): the 10 min around this sample would have shown a contraction."""
 
 
-def find_contractions(toco: FloatArray, *, are_units_mmhg: BoolArray | None = None) -> UterineActivity:
+def find_contractions(
+    toco: FloatArray,
+    *,
+    are_units_mmhg: BoolArray | None = None,
+    model: ContractionModel | None = None,
+) -> UterineActivity:
     """Find contractions in the uterine activity of each bed.
 
     Parameters
@@ -52,6 +68,8 @@ def find_contractions(toco: FloatArray, *, are_units_mmhg: BoolArray | None = No
         pressure in mmHg, at 4 Hz.  NaN marks loss.
     are_units_mmhg : ndarray of bool, shape (n_beds,), optional
         True for intrauterine pressure, which may exceed the upper stop of a toco.
+    model : ContractionModel, optional
+        Decides on peaks of the toco from 5 units on, in the place of the 9.
 
     Returns
     -------
@@ -78,7 +96,13 @@ def find_contractions(toco: FloatArray, *, are_units_mmhg: BoolArray | None = No
     resting = _resting_tone(smooth)
     known = _is_known(toco, level, support, are_units_mmhg=are_units_mmhg)
     found = [
-        _find_in_bed(smooth[bed], resting[bed], np.where(support[bed] > 0, level[bed], -np.inf), known[bed])
+        _find_in_bed(
+            smooth[bed],
+            resting[bed],
+            np.where(support[bed] > 0, level[bed], -np.inf),
+            known[bed],
+            model if are_units_mmhg is None or not are_units_mmhg[bed] else None,
+        )
         for bed in range(toco.shape[0])
     ]
     return UterineActivity(found, np.repeat(known, size, axis=-1)[:, : toco.shape[-1]])
@@ -136,27 +160,53 @@ def _is_known(
 
 
 def _find_in_bed(
-    smooth: FloatArray, resting: FloatArray, level: FloatArray, known: BoolArray
+    smooth: FloatArray,
+    resting: FloatArray,
+    level: FloatArray,
+    known: BoolArray,
+    model: ContractionModel | None,
 ) -> list[Contraction]:
     if not known.any():
         return []
-    peaks, shape = find_peaks(
+    at, found = find_peaks(
         smooth - resting,
-        prominence=MIN_PROMINENCE,
+        prominence=MIN_PROMINENCE if model is None else LEAST_PROMINENCE,
         distance=MIN_DISTANCE_S / GRID_S,
         width=0,
         rel_height=1 - WIDTH_FRACTION,
     )
+    is_seen = known[at]
+    at = at[is_seen]
+    shape = _Shape(*(found[key][is_seen] for key in ("prominences", "left_ips", "right_ips")))
+    is_event: BoolArray = np.ones(at.size, dtype=bool)
+    if model is not None and at.size:
+        is_event = model.accept(_describe(at, shape, smooth, resting, level))
     reach = round(PEAK_REACH_S / GRID_S)
     return [
         Contraction(
-            onset_s=float((left + 0.5) * GRID_S),
+            onset_s=float((shape.left[k] + 0.5) * GRID_S),
             peak_s=float((peak + 0.5) * GRID_S),
-            end_s=float((right + 0.5) * GRID_S),
+            end_s=float((shape.right[k] + 0.5) * GRID_S),
             amplitude=float(
                 max(level[max(peak - reach, 0) : peak + reach + 1].max(), smooth[peak]) - resting[peak]
             ),
         )
-        for peak, left, right in zip(peaks, shape["left_ips"], shape["right_ips"], strict=True)
-        if known[peak]
+        for k, peak in enumerate(at)
+        if is_event[k]
     ]
+
+
+def _describe(
+    at: npt.NDArray[np.intp], shape: _Shape, smooth: FloatArray, resting: FloatArray, level: FloatArray
+) -> FloatArray:
+    detail = np.where(np.isfinite(level), np.abs(level - smooth), 0.0)
+    total = np.concatenate(([0.0], np.cumsum(detail)))
+    reach = round(NOISE_REACH_S / GRID_S)
+    first, last = np.maximum(at - reach, 0), np.minimum(at + reach, smooth.size)
+    return describe_peaks(
+        np.asarray((at + 0.5) * GRID_S, np.float64),
+        prominence=shape.prominence,
+        width_s=(shape.right - shape.left) * GRID_S,
+        height=(smooth - resting)[at],
+        noise=(total[last] - total[first]) / (last - first),
+    )

@@ -7,6 +7,8 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from hub.dsp import rules
+from hub.dsp.event_features import IntArray
+from hub.dsp.event_model import Forest, accept_stretches, is_protected
 from hub.dsp.quality import bridge_gaps, find_runs, hold_last
 from hub.model import (
     FS_HZ,
@@ -32,6 +34,7 @@ SHOULDER_BPM: Final = 25.0
 """A smaller rise that touches a deceleration is its shoulder, not an acceleration."""
 ABRUPT_MARGIN_BPM: Final = 3.0
 """How much less than the nominal 15 is deep enough, because the baseline is uncertain by that much."""
+LEAST_ABRUPT_BPM: Final = rules.VARIABLE_MIN_DROP_BPM.value - ABRUPT_MARGIN_BPM
 SHALLOW_SMOOTHING_S: Final = 15.0
 SHALLOW_EDGE_BPM: Final = 3.0
 SHALLOW_MIN_BPM: Final = 6.0
@@ -74,6 +77,7 @@ def find_accelerations(
     *,
     gestational_weeks: Sequence[float | None],
     decelerations: Sequence[Sequence[Deceleration]],
+    model: Forest | None = None,
 ) -> list[list[Acceleration]]:
     """Find accelerations of the FHR of each bed.
 
@@ -86,6 +90,9 @@ def find_accelerations(
         unknown counts as 32 or more.
     decelerations : sequence of sequence of Deceleration, length n_beds
         Decelerations of each bed, whose shoulders are no accelerations.
+    model : Forest, optional
+        Decides from 32 weeks on in the place of size, area and shoulder; before, and
+        without a model, the rules do.
 
     Returns
     -------
@@ -105,21 +112,21 @@ def find_accelerations(
     .. [2] This and the other numbers here were chosen on the 44 development
        records of FHRMA.
     """
-    rise = _departure(bridge_gaps(fhr) - baseline, ACCELERATION_SMOOTHING_S)
+    rise = measure_rise(fhr, baseline)
     n = fhr.shape[-1]
     found: list[list[Acceleration]] = [[] for _ in range(fhr.shape[0])]
-    for bed, start, stop in find_runs(rise > ACCELERATION_EDGE_BPM):
+    runs = find_runs(rise > ACCELERATION_EDGE_BPM)
+    is_accepted = None if model is None else accept_stretches(model, runs, rise, fhr - baseline, baseline)
+    for k, (bed, start, stop) in enumerate(runs.tolist()):
         rule = rules.acceleration_rule(gestational_weeks[bed])
+        if is_accepted is not None and rule is rules.ACCELERATION_TERM:
+            is_event = bool(is_accepted[k])
+        else:
+            is_event = _is_acceleration(rise[bed, start:stop], rule, start, decelerations[bed])
+        if not is_event:
+            continue
         part = rise[bed, start:stop]
         peak = int(part.argmax())
-        least_area = ACCELERATION_FILL * rule.min_rise_bpm * rule.min_duration_s * FS_HZ
-        if (
-            stop - start < rule.min_duration_s * FS_HZ
-            or part[peak] < rule.min_rise_bpm
-            or part.sum() < least_area
-            or (part[peak] < SHOULDER_BPM and _touches(start / FS_HZ, stop / FS_HZ, decelerations[bed]))
-        ):
-            continue
         found[bed].append(
             Acceleration(
                 onset_s=float(start / FS_HZ),
@@ -140,6 +147,7 @@ def find_decelerations(
     contractions: Sequence[Sequence[Contraction]],
     are_contractions_known: BoolArray,
     earlier: Sequence[Sequence[Deceleration]] | None = None,
+    model: Forest | None = None,
 ) -> list[list[Deceleration]]:
     """Find decelerations of the FHR of each bed, with kind and severity.
 
@@ -154,6 +162,8 @@ def find_decelerations(
     earlier : sequence of sequence of Deceleration, length n_beds, optional
         Decelerations known from before the first sample, with times below 0: they
         count among the regular ones.
+    model : Forest, optional
+        Decides in the place of depth and area, but for what `is_protected` keeps.
 
     Returns
     -------
@@ -182,10 +192,11 @@ def find_decelerations(
     .. [3] Chosen on the 44 development records of FHRMA.
     """
     below = baseline - bridge_gaps(fhr)
-    depth = _continue_falls(_departure(below, DECELERATION_SMOOTHING_S), np.isfinite(below))
+    depth = measure_fall(fhr, baseline)
     calm = _departure(below, SHALLOW_SMOOTHING_S)
     rate = np.where(np.isfinite(fhr), baseline - _departure(below, NADIR_SMOOTHING_S), np.nan)
-    plain = find_runs(depth > DECELERATION_EDGE_BPM)
+    runs = find_runs(depth > DECELERATION_EDGE_BPM)
+    plain = runs[_are_events(runs, depth, rate, fhr, baseline, model)]
     shallow = find_runs(calm > SHALLOW_EDGE_BPM)
     seen = np.isfinite(rate)
     n_until_lost = (seen * np.arange(1, fhr.shape[-1] + 1)).max(axis=-1, initial=0)
@@ -196,9 +207,10 @@ def find_decelerations(
         )
         events: list[Deceleration] = []
         for start, stop in plain[plain[:, 0] == bed, 1:].tolist():
-            if _is_plain(depth[bed, start:stop]):
-                earliest = round(events[-1].end_s * FS_HZ) if events else 0
-                events.append(_describe(trace, depth[bed], start, stop, earliest))
+            earliest = round(events[-1].end_s * FS_HZ) if events else 0
+            event = _describe(trace, depth[bed], start, stop, earliest)
+            if event.kind is not DecelerationKind.VARIABLE or event.depth_bpm >= LEAST_ABRUPT_BPM:
+                events.append(event)
         slight = [
             _describe(trace, calm[bed], start, stop, 0)
             for start, stop in shallow[shallow[:, 0] == bed, 1:].tolist()
@@ -209,11 +221,49 @@ def find_decelerations(
     return found
 
 
+def measure_rise(fhr: FloatArray, baseline: FloatArray) -> FloatArray:
+    """Give the distance above the baseline in which accelerations are looked for."""
+    return _departure(bridge_gaps(fhr) - baseline, ACCELERATION_SMOOTHING_S)
+
+
+def measure_fall(fhr: FloatArray, baseline: FloatArray) -> FloatArray:
+    """Give the distance below the baseline in which decelerations are looked for, carried through gaps."""
+    below = baseline - bridge_gaps(fhr)
+    return _continue_falls(_departure(below, DECELERATION_SMOOTHING_S), np.isfinite(below))
+
+
+def _is_acceleration(
+    rise: FloatArray, rule: rules.AccelerationRule, start: int, decelerations: Sequence[Deceleration]
+) -> bool:
+    """Say whether a rise is long, high and large enough, and no shoulder."""
+    least_area = ACCELERATION_FILL * rule.min_rise_bpm * rule.min_duration_s * FS_HZ
+    if rise.size < rule.min_duration_s * FS_HZ or rise.max() < rule.min_rise_bpm or rise.sum() < least_area:
+        return False
+    is_high = rise.max() >= SHOULDER_BPM
+    return bool(is_high or not _touches(start / FS_HZ, (start + rise.size) / FS_HZ, decelerations))
+
+
+def _are_events(
+    runs: IntArray,
+    depth: FloatArray,
+    rate: FloatArray,
+    fhr: FloatArray,
+    baseline: FloatArray,
+    model: Forest | None,
+) -> BoolArray:
+    """Say which falls count on their own."""
+    is_plain = np.array([_is_plain(depth[bed, start:stop]) for bed, start, stop in runs], dtype=bool)
+    if model is None:
+        return is_plain
+    is_kept: BoolArray = is_plain & is_protected(runs, depth, rate)
+    return is_kept | accept_stretches(model, runs, depth, baseline - fhr, baseline)
+
+
 def _is_plain(depth: FloatArray) -> bool:
     """Say whether a fall is long, deep and large enough to count on its own."""
     drop, shortest = rules.VARIABLE_MIN_DROP_BPM.value, rules.VARIABLE_MIN_S.value * FS_HZ
     is_large = depth.sum() >= DECELERATION_FILL * drop * shortest
-    return bool(depth.size >= shortest and is_large and depth.max() >= drop - ABRUPT_MARGIN_BPM)
+    return bool(depth.size >= shortest and is_large and depth.max() >= LEAST_ABRUPT_BPM)
 
 
 def _is_shallow(depth: FloatArray) -> bool:
