@@ -39,7 +39,7 @@ WATCH_DATABASE_S: Final = 1.0
 SECOND_PARTS: Final = 10
 """Shares of the beds that are checked one after the other within a second."""
 VIEWS_AT_ONCE: Final = 500
-ROWS_AT_ONCE: Final = 64
+ROWS_AT_ONCE: Final = 200
 """Fetuses read between two looks at what else is to be done."""
 ANALYSIS_PAUSE_S: Final = 0.2
 

@@ -18,7 +18,7 @@ from hub.pipeline.paths import contained
 
 SEGMENT_S = 600
 """Length of a classified segment (JSOG 2003: 10-minute segments, clinical-rules 1.1, V1)."""
-GROUP = 64
+GROUP = 128
 """Most rows that are updated together: their arrays stay in the cache of a core."""
 
 _COLUMN = {channel: column for column, channel in enumerate(RING_CHANNELS)}

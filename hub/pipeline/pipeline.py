@@ -132,6 +132,10 @@ class Pipeline:
         start, stop = round(frame.t0_ms / GRID_MS), round(frame.end_ms / GRID_MS)
         # One tick of jitter of a live stream is closed by the ring, and changes nothing that was read.
         is_next = is_newest and abs(start - head) <= 1
+        if head == 0:
+            # A bed begins with its own second of ten, and by then some of what it brings along has come.
+            phase = 4 * (bed.row % ANALYSIS_PERIOD_S)
+            self._due[bed.row] = (stop - phase) // STEP * STEP + phase + STEP
         bed.note_span(head if is_next else start, stop, head=head, is_late=late_ms > 0)
         self._is_changed[bed.row] |= bed.changed_from is not None
         self._ring.push(bed.row, frame, is_newest=is_newest, late_ms=late_ms)
