@@ -1,13 +1,14 @@
 """The console as it is drawn and as it answers to keys."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
 from hub.model import AckReason, AlertState, FrameFlag, Priority, SiteState
 from tests.viewer.conftest import (
@@ -352,3 +353,27 @@ def listen(console: Console) -> list[tuple[str, object]]:
     console.link.ask = ask  # type: ignore[method-assign]
     console.bed.wanted.connect(ask)
     return asked
+
+
+def test_a_card_stays_in_its_place_while_only_its_numbers_change(console: Console):
+    first = make_alert()
+    tell(console, make_view(), alerts=(first,))
+    (card,) = console.rail.cards
+    later = replace(first, values={**first.values, "duration_s": 75.0}, changed_ms=T0_MS + 1000)
+    console.wall.push_message(make_message(make_view(), alerts=(later,), seq=2), monotonic_s())
+    console.tick()
+    assert console.rail.cards == [card]
+    assert "75" in " ".join(label.text() for label in card.findChildren(QLabel))
+
+
+def test_the_key_card_opens_over_the_bed_and_escape_puts_it_away_first(console: Console):
+    tell(console, make_view())
+    console.open_bed(KEY)
+    console.press(Qt.Key.Key_Question)
+    assert console.key_card.isVisible()
+    assert console.texts("keys.ack") in console.key_card.text()
+    console.press(Qt.Key.Key_Escape)
+    assert not console.key_card.isVisible()
+    assert console.is_bed_open
+    console.press(Qt.Key.Key_Escape)
+    assert not console.is_bed_open

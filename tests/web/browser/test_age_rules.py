@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.system
 
@@ -170,3 +170,27 @@ def test_a_console_that_stood_still_or_slept_knows_it(modules: Page):
       return [...frozen, ...asleep].map(([now, wall]) => guard.beat(now, wall));
     }""")
     assert found == [False, True, False, True, False]
+
+
+def test_the_console_shows_japanese_time_wherever_it_runs(browser: Browser, module_url: str):
+    for zone in ("UTC", "America/New_York"):
+        context = browser.new_context(timezone_id=zone)
+        page = context.new_page()
+        page.goto(f"{module_url}/blank")
+        clock = 'async (ms) => (await import("/js/i18n.js")).clockText(ms, "hms")'
+        assert page.evaluate(clock, 1_790_000_000_000) == "23:13:20"
+        context.close()
+
+
+def test_the_ribbon_begins_with_the_segments_read_and_ends_with_the_levels_shown(modules: Page):
+    spans = modules.evaluate("""async () => {
+      const { ribbonSpans } = await import("/js/ribbon.js");
+      const segments = [{ start_s: 0, end_s: 600, level: 2 }, { start_s: 600, end_s: 1200, level: null }];
+      const ribbon = [{ start_ms: 900000, end_ms: 960000, level: 4 }];
+      return ribbonSpans({ fetuses: [{ origin_ms: 0, segments, ribbon }] });
+    }""")
+    assert [(s["start_ms"], s["end_ms"], s["level"]) for s in spans] == [
+        (0, 600_000, 2),
+        (600_000, 900_000, None),
+        (900_000, 960_000, 4),
+    ]
