@@ -27,6 +27,7 @@ from training.false_signal_records import (
     load_records,
     split_folds,
 )
+from training.false_signal_report import SHIFTS
 
 log = logging.getLogger("train_false_signal")
 
@@ -141,14 +142,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=36)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--shift", type=float, nargs=3, default=(0.0, 0.0, 0.0), help="taken off the logits")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
     records = load_records(given.data)
     if given.fold is None:
         model = train(records, epochs=given.epochs, seed=given.seed)
-        np.savez_compressed(given.out, **export_arrays(model, tuple(given.shift)))
+        np.savez_compressed(given.out, **export_arrays(model, SHIFTS))
         log.info("wrote %s", given.out)
         return
     fold = split_folds(len(records), given.folds)

@@ -73,8 +73,8 @@ class AlongStream:
         width = self._apart.shape[-1]
         apart = np.concatenate((self._apart, np.abs(fhr - mhr).astype(np.float32)), axis=-1)
         self._apart = apart[:, apart.shape[-1] - width :].copy()
-        n_pairs = _count_last(np.isfinite(apart), width)
-        n_close = _count_last(apart <= ALONG_BPM, width)
+        n_pairs = count_last(np.isfinite(apart), width)
+        n_close = count_last(apart <= ALONG_BPM, width)
         return np.asarray((n_pairs >= width / 2) & (n_close >= ALONG_SHARE * n_pairs))
 
 
@@ -220,7 +220,7 @@ def _raise_along(probability: FloatArray, is_along: BoolArray) -> FloatArray:
     return np.where(is_along, np.maximum(probability, PROBABILITY_ALONG), probability)
 
 
-def _count_last(mask: BoolArray, width: int) -> npt.NDArray[np.int32]:
+def count_last(mask: BoolArray, width: int) -> npt.NDArray[np.int32]:
     """Count what is marked in each `width` samples, those that begin before the first left out."""
     total = np.cumsum(mask, axis=-1, dtype=np.int32)
     return total[:, width:] - total[:, :-width]
