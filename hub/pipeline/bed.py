@@ -2,10 +2,11 @@
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from hub.acquisition.timeline import Timeline
+import numpy as np
+
 from hub.alerts.engine import BedAlerts
 from hub.dsp.level import ShownLevel
 from hub.dsp.live import FORGOTTEN_MIN
@@ -21,6 +22,7 @@ from hub.model import (
     SiteStatus,
     WaveFrame,
 )
+from hub.pipeline.gate import LiveGate
 from hub.pipeline.lag import LagEstimator
 from hub.wire import to_quality, to_values
 
@@ -59,6 +61,8 @@ class FetusRecord:
     ribbon: deque[LevelSpan] = field(default_factory=deque)
     last_segment_ms: int = 0
     """End of the newest complete segment that was handed to the store."""
+    has_signal: bool = False
+    """A sample of it was seen; a fetus that was only supposed goes when another shows itself."""
     error: str | None = None
     """Why the last analysis or its level path failed."""
     row: int | None = None
@@ -77,7 +81,7 @@ class Bed:
     bed: str
     row: int
     alerts: BedAlerts
-    timeline: Timeline | None = None
+    gate: LiveGate = field(default_factory=LiveGate)
     state: BedState | None = None
     is_test: bool = False
     status: MonitorStatus = MonitorStatus.NONE
@@ -138,8 +142,31 @@ class Bed:
             if number is None:
                 continue
             self.quality[number] = SignalQuality(int(to_quality(block)[-1]))
-            if number not in self.fetuses and not (to_values(block) != to_values(block)).all():
-                self.fetuses[number] = FetusRecord()
+            if not self.fetus_has_signal(number) and np.isfinite(to_values(block)).any():
+                self.fetus(number).has_signal = True
+                self.fetuses = {k: one for k, one in self.fetuses.items() if one.has_signal}
+
+    def fetus_has_signal(self, number: int) -> bool:
+        """Whether a fetus has shown a signal."""
+        record = self.fetuses.get(number)
+        return record is not None and record.has_signal
+
+    def note_step(self, from_ms: int, to_ms: int) -> None:
+        """Carry what is kept in the site's time over a clock that was set: the head went `from_ms` `to_ms`."""
+        for record in self.fetuses.values():
+            if record.coincident_since_ms is not None:
+                record.coincident_since_ms += to_ms - from_ms
+            if to_ms >= from_ms:
+                continue
+            record.last_segment_ms = min(record.last_segment_ms, to_ms)
+            record.shown = _before(record.shown, to_ms)
+            record.alerting = _before(record.alerting, to_ms)
+            while record.ribbon and record.ribbon[-1].start_ms >= to_ms:
+                record.ribbon.pop()
+            if record.ribbon and record.ribbon[-1].end_ms > to_ms:
+                record.ribbon[-1] = replace(record.ribbon[-1], end_ms=to_ms)
+        if self.live_since_ms is not None and to_ms < from_ms:
+            self.live_since_ms = min(self.live_since_ms, to_ms)
 
     def extend_ribbon(self, number: int, t_ms: int, level: int | None) -> None:
         """Lengthen the ribbon of a fetus up to `t_ms` with the level shown."""
@@ -155,3 +182,10 @@ class Bed:
             ribbon.append(LevelSpan(start_ms=last.end_ms if last else t_ms, end_ms=t_ms, level=level))
         while ribbon and ribbon[0].end_ms < t_ms - RIBBON_MS:
             ribbon.popleft()
+
+
+def _before(shown: ShownLevel | None, end_ms: int) -> ShownLevel | None:
+    """Let a level forget the segments that a clock set back has put into the future."""
+    if shown is None:
+        return None
+    return replace(shown, segment_end_ms=None, since_ms=min(shown.since_ms, end_ms))

@@ -1,47 +1,45 @@
 """How old the newest sample of a bed is, without comparing the clocks of two machines."""
 
-from collections import deque
 from typing import Final
 
-BLOCK_MS: Final = 15_000
-BLOCKS: Final = 8
-"""The least lag of the last two minutes counts as "on time": long enough to outlast a burst of
-delay, short enough that a site clock drifting by 1 % is not mistaken for one."""
+DRIFT: Final = 0.011
+"""The least lag may grow by this much per ms: a site clock that drifts by 1 % is not taken for delay,
+and a sudden delay is not forgotten for an hour and a half per minute of it."""
 
 STEP_MS: Final = 2_000
 """A jump of the sample times by more than this between two frames in sequence is a stepped clock."""
 
 
 class LagEstimator:
-    """Lag of a bed's samples behind the fastest recent ones; all arrival times are monotonic ms."""
+    """Lag of a bed's samples behind the fastest ones; all arrival times are monotonic ms."""
 
-    __slots__ = ("_blocks", "_end_ms", "_newest")
+    __slots__ = ("_arrived_ms", "_end_ms", "_on_time_ms")
 
     def __init__(self) -> None:
-        self._blocks: deque[tuple[int, float]] = deque(maxlen=BLOCKS)
-        self._newest: float | None = None
+        self._on_time_ms: float | None = None
+        self._arrived_ms = 0.0
         self._end_ms = 0
 
     def reset(self) -> None:
-        """Forget the lag learnt so far: the site's clock was set, or a new epoch began."""
-        self._blocks.clear()
+        """Forget the lag learnt so far: the site's clock was set."""
+        self._on_time_ms = None
 
     def push(self, start_ms: int, end_ms: int, arrived_ms: float, *, is_in_sequence: bool) -> None:
         """Note a live frame that reaches up to `end_ms` on the site's clock."""
-        if is_in_sequence and self._newest is not None and abs(start_ms - self._end_ms) > STEP_MS:
+        if is_in_sequence and abs(start_ms - self._end_ms) > STEP_MS:
             self.reset()
-        lag = arrived_ms - end_ms
-        block = int(arrived_ms // BLOCK_MS)
-        if self._blocks and self._blocks[-1][0] == block:
-            self._blocks[-1] = (block, min(lag, self._blocks[-1][1]))
-        else:
-            self._blocks.append((block, lag))
-        self._newest = arrived_ms
+        lag_ms = arrived_ms - end_ms
+        if self._on_time_ms is not None:
+            lag_ms = min(lag_ms, self._on_time_ms + DRIFT * (arrived_ms - self._arrived_ms))
+        self._on_time_ms = lag_ms
+        self._arrived_ms = arrived_ms
         self._end_ms = end_ms
 
     def age_ms(self, now_ms: float) -> int | None:
         """Age of the newest live sample at the monotonic time `now_ms`; None before the first frame."""
-        if self._newest is None:
-            return None
-        on_time = min(lag for _, lag in self._blocks)
-        return max(0, round(now_ms - self._end_ms - on_time))
+        site_ms = self.site_now_ms(now_ms)
+        return None if site_ms is None else max(0, round(site_ms - self._end_ms))
+
+    def site_now_ms(self, now_ms: float) -> float | None:
+        """What the site's clock shows at the monotonic time `now_ms`; None before the first frame."""
+        return None if self._on_time_ms is None else now_ms - self._on_time_ms

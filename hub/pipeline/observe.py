@@ -114,7 +114,7 @@ def signal_observations(signals: LiveSignals) -> dict[Key, list[SignalObservatio
                 loss_s=lost_s,
                 loss_since_ms=end_ms - round(lost_s * 1000),
                 signal_percent=round(float(percent[row]), 1),
-                coincidence_s=0.0 if since_ms is None else (end_ms - since_ms) / 1000,
+                coincidence_s=0.0 if since_ms is None else max(0.1, (end_ms - since_ms) / 1000),
                 coincidence_since_ms=since_ms or 0,
             )
         )
@@ -129,6 +129,7 @@ def technical_observation(
     age_ms: int,
     head_ms: int,
     faults: dict[str, str],
+    is_contested: bool = False,
 ) -> TechnicalObservation:
     """Put together what is known of link, device and signal of one bed."""
     device = bed.state.state if bed.state else None
@@ -147,6 +148,7 @@ def technical_observation(
         last_level=max(levels, default=None),
         signals=tuple(signals) if age_ms < SILENT_MS else (),
         faults=faults,
+        is_contested=is_contested,
     )
 
 

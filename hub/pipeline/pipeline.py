@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.acquisition.ring import Ring, is_test_frame
-from hub.acquisition.timeline import Arrival, Timeline
+from hub.acquisition.timeline import Arrival
 from hub.alerts.engine import BedAlerts, RawRateObservation, SignalObservation
 from hub.dsp.level import next_shown
 from hub.dsp.live import LiveAnalysis, Plan
@@ -42,6 +42,7 @@ from hub.pipeline.observe import (
     signal_observations,
     technical_observation,
 )
+from hub.pipeline.gate import CONTINUOUS_MS, Verdict
 from hub.pipeline.paths import contained
 from hub.pipeline.views import bed_analysis, bed_view, recent_frames
 
@@ -51,10 +52,14 @@ ANALYSIS_PERIOD_S: Final = 10
 """Each bed is analysed anew this often (design: at least every 10 s)."""
 LONG_UPDATES: Final = 12
 """Beds that are read again from far back, or for the first time, in one round."""
-ROUNDS_BETWEEN: Final = 10
-"""Rounds for which a bed that is being filled in waits, so that one bed does not take the turn of others."""
+READ_AGAIN_S: Final = 2.0
+"""A bed that is being filled in waits so long, so that one bed does not take the turn of others."""
+NEW_BED_S: Final = 5.0
+"""A new bed waits so long, so that its first reading has some of what it brings along."""
 NUMBER_SAMPLES: Final = 2000 // GRID_MS
 """A number shown as current is no older than 2 s within its own trace (design: stale from 3 s)."""
+MAX_STATES: Final = 10_000
+"""Sites, and beds without a frame, that are remembered: a flood of invented names ends there."""
 SIGNAL_SAMPLES: Final = SEGMENT_S * 1000 // GRID_MS
 
 
@@ -89,42 +94,64 @@ class Pipeline:
         self._due = np.zeros(capacity_beds, np.int64)
         """Tick from which on a bed is due, by row of the ring."""
         self._is_changed = np.zeros(capacity_beds, np.bool_)
-        self._again = np.zeros(capacity_beds, np.int64)
-        """Round from which on a bed whose past changed may be read again."""
-        self._round = 0
+        self._again_s = np.zeros(capacity_beds)
+        """Monotonic time from which on a bed that is new, or whose past changed, may be read."""
+        self._now_s = 0.0
         self._beds: dict[tuple[str, str], Bed] = {}
         self._sites: dict[str, Site] = {}
+        self._states: dict[tuple[str, str], BedState] = {}
+        """States of beds that have not sent a frame."""
         self._started_s: float | None = None
 
     # ------------------------------------------------------------------ in
 
     def push_frame(self, frame: WaveFrame, *, lane: Lane, arrived_ms: int, now_s: float) -> Arrival | None:
         """Take one frame; None when there is no room for its bed.  `now_s` is monotonic."""
+        self._now_s = now_s
         bed = self._bed(frame.site, frame.bed)
         if bed is None:
             return None
         if lane is Lane.LIVE:
             arrival = self._push_live(bed, frame, arrived_ms=arrived_ms, now_s=now_s)
         else:
-            arrival = Arrival.LATE
-            self._write(bed, frame, is_newest=False, late_ms=arrived_ms)
+            arrival = self._push_fill(bed, frame, arrived_ms=arrived_ms, now_s=now_s)
         bed.is_test = is_test_frame(frame)
         return arrival
 
+    def _push_fill(self, bed: Bed, frame: WaveFrame, *, arrived_ms: int, now_s: float) -> Arrival:
+        arrival = bed.gate.fill(frame)
+        site_now_ms = bed.lag.site_now_ms(now_s * 1000)
+        # What lies in the future of a site that is live was stamped by a clock that was wrong.
+        is_possible = site_now_ms is None or frame.end_ms <= site_now_ms + CONTINUOUS_MS
+        if arrival is Arrival.LATE and is_possible:
+            self._write(bed, frame, is_newest=False, late_ms=arrived_ms)
+        return arrival
+
     def _push_live(self, bed: Bed, frame: WaveFrame, *, arrived_ms: int, now_s: float) -> Arrival:
-        if bed.timeline is None or bed.timeline.epoch != frame.epoch:
-            bed.timeline = Timeline(frame.epoch)
+        if not bed.gate.admit(frame.epoch, now_s):
+            return Arrival.REPEATED  # of a second feed: stored under its own epoch, drawn nowhere
+        arrival = bed.gate.arrive(frame)
+        if arrival is Arrival.LATE:
+            self._write(bed, frame, is_newest=False)
+        if arrival not in {Arrival.NEXT, Arrival.AHEAD}:
+            return arrival
+        head_ms = self._ring.head_ms(bed.row)
+        site_now_ms = bed.lag.site_now_ms(now_s * 1000)
+        verdict = bed.gate.judge(frame, site_now_ms=site_now_ms, head_ms=head_ms)
+        if verdict is Verdict.HOLD:
+            return arrival
+        frames = [frame]
+        if verdict is Verdict.STEP:
+            frames, bed.gate.held = bed.gate.held, []
             bed.lag.reset()
-        arrival = bed.timeline.push(frame.seq)
-        is_newest = arrival in {Arrival.NEXT, Arrival.AHEAD}
-        if arrival is not Arrival.REPEATED:
-            self._write(bed, frame, is_newest=is_newest)
-        if is_newest:
-            bed.lag.push(frame.t0_ms, frame.end_ms, now_s * 1000, is_in_sequence=arrival is Arrival.NEXT)
-            bed.clock_offset_ms = frame.end_ms - arrived_ms
-            if bed.live_since_ms is None or frame.t0_ms < bed.live_since_ms:
-                bed.live_since_ms = frame.t0_ms
-            bed.note_frame(frame)
+            bed.note_step(head_ms or frames[0].t0_ms, frames[0].t0_ms)
+        for one in frames:
+            self._write(bed, one, is_newest=True)
+        bed.lag.push(frame.t0_ms, frame.end_ms, now_s * 1000, is_in_sequence=arrival is Arrival.NEXT)
+        bed.clock_offset_ms = frame.end_ms - arrived_ms
+        if bed.live_since_ms is None or frames[0].t0_ms < bed.live_since_ms:
+            bed.live_since_ms = frames[0].t0_ms
+        bed.note_frame(frame)
         return arrival
 
     def _write(self, bed: Bed, frame: WaveFrame, *, is_newest: bool, late_ms: int = 0) -> None:
@@ -133,26 +160,29 @@ class Pipeline:
         # One tick of jitter of a live stream is closed by the ring, and changes nothing that was read.
         is_next = is_newest and abs(start - head) <= 1
         if head == 0:
-            # A bed begins with its own second of ten, and by then some of what it brings along has come.
-            phase = 4 * (bed.row % ANALYSIS_PERIOD_S)
-            self._due[bed.row] = (stop - phase) // STEP * STEP + phase + STEP
+            self._again_s[bed.row] = self._now_s + NEW_BED_S
         bed.note_span(head if is_next else start, stop, head=head, is_late=late_ms > 0)
         self._is_changed[bed.row] |= bed.changed_from is not None
         self._ring.push(bed.row, frame, is_newest=is_newest, late_ms=late_ms)
 
     def push_status(self, site: str, status: SiteStatus) -> None:
         """Take what a site says of itself; its last will comes this way too."""
-        self._sites.setdefault(site, Site()).status = status
+        if site in self._sites or len(self._sites) < MAX_STATES:
+            self._sites.setdefault(site, Site()).status = status
 
     def push_state(self, site: str, bed: str, state: BedState) -> None:
-        """Take what a site says of a bed's device."""
-        if record := self._bed(site, bed):
+        """Take what a site says of a bed's device; the bed itself begins with its first frame."""
+        if record := self._beds.get((site, bed)):
             record.state = state
+        elif len(self._states) < MAX_STATES:
+            self._states[site, bed] = state
 
     def push_event(self, site: str, bed: str, event: BedEvent) -> bool:
         """Take an event; False for one that is known already."""
-        record = self._bed(site, bed)
-        if record is None or any(known.id == event.id for known in record.events):
+        record = self._beds.get((site, bed))
+        if record is None:
+            return True  # to be stored; there is no strip yet to show it on
+        if any(known.id == event.id for known in record.events):
             return False
         record.events.append(event)
         return True
@@ -187,6 +217,7 @@ class Pipeline:
 
         Of `parts` calls in a second each takes its own share of the beds.
         """
+        self._now_s = now_s
         if self._started_s is None:
             self._started_s = now_s
         beds = list(self._beds.values())[part::parts]
@@ -227,7 +258,10 @@ class Pipeline:
             # Known from the store or the broker, silent since the start of this worker.
             age_ms = round((now_s - (self._started_s or now_s)) * 1000)
         faults = {"raw_rate": rate_fault, "level": _level_fault(bed)}
-        is_calm = age_ms < SILENT_MS and bed.key not in losses and not any(faults.values())
+        is_contested = bed.gate.is_contested(now_s)
+        is_calm = (
+            age_ms < SILENT_MS and bed.key not in losses and not any(faults.values()) and not is_contested
+        )
         if is_calm and not bed.alerts.has_open(AlertPath.TECHNICAL):
             return []
         observation = technical_observation(
@@ -237,6 +271,7 @@ class Pipeline:
             age_ms=age_ms,
             head_ms=self._ring.head_ms(bed.row) or 0,
             faults={path: fault for path, fault in faults.items() if fault is not None},
+            is_contested=is_contested,
         )
         return bed.alerts.push_technical(observation, now_ms)
 
@@ -250,13 +285,14 @@ class Pipeline:
         """
         del second  # every bed has its own second of ten, by the phase of its row
         heads = self._ring.heads
-        self._round += 1
-        is_changed = self._is_changed[: heads.size] & (self._again[: heads.size] <= self._round)
-        is_due = (heads >= self._due[: heads.size]) | is_changed
+        is_due = (heads >= self._due[: heads.size]) | self._is_changed[: heads.size]
+        is_new = self._due[: heads.size] == 0
+        waits = (is_new | self._is_changed[: heads.size]) & (self._again_s[: heads.size] > self._now_s)
+        is_due &= ~waits
         work: list[FetusWork] = []
         n_long = 0
         beds = list(self._beds.values())
-        for index in np.lexsort((-heads, self._again[: heads.size], ~is_due)).tolist():
+        for index in np.lexsort((-heads, self._again_s[: heads.size], ~is_due)).tolist():
             if not is_due[index] or (most is not None and len(work) >= most):
                 break
             bed = beds[index]
@@ -318,7 +354,7 @@ class Pipeline:
         # A bed that is behind goes on at once; else it is due when its next 10 s are full.
         self._due[bed.row] = (min(ends) if ends else head // STEP * STEP) + STEP
         if bed.changed_from is not None:
-            self._again[bed.row] = self._round + ROUNDS_BETWEEN
+            self._again_s[bed.row] = self._now_s + READ_AGAIN_S
         self._is_changed[bed.row] = False
         bed.had_late |= bed.changed_from is not None and bed.late_until > 0
         bed.changed_from = bed.live_changed_from = None
@@ -455,7 +491,7 @@ class Pipeline:
                 )
             self.refused_beds += 1
             return None
-        bed = Bed(site, name, row, BedAlerts(site, name))
+        bed = Bed(site, name, row, BedAlerts(site, name), state=self._states.pop((site, name), None))
         self._beds[site, name] = bed
         return bed
 
