@@ -5,6 +5,7 @@ import logging
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
@@ -34,6 +35,8 @@ from hub.wire import TopicKind, decode_wave, encode_json, topic
 _log = logging.getLogger(__name__)
 
 COMPACT_PERIOD_S: Final = 60.0
+LONGEST_READING_MS: Final = 2 * 3600 * 1000
+"""A longer strip comes without an analysis: nobody reads events off a whole night at once."""
 STORE_RETRY_S: Final = 1.0
 WATCH_DATABASE_S: Final = 1.0
 SECOND_PARTS: Final = 10
@@ -64,6 +67,8 @@ class Hub:
             registry=registry,
         )
         self.broker = BrokerLink(broker_address(settings, f"hub-{self.boot_id}"), self.inlet.take)
+        # A thread of its own: live analysis does not wait behind strips that somebody scrolls through.
+        self._analyst = ThreadPoolExecutor(1, thread_name_prefix="analysis")
         self._second = self._stage("second")
         self._analysis = self._stage("analysis")
         self._lag_gauge = Gauge(
@@ -164,7 +169,9 @@ class Hub:
         while True:
             windows = self.pipeline.due_windows(most=ROWS_AT_ONCE)
             if windows:
-                results = await asyncio.to_thread(run_analysis, windows)
+                results = await asyncio.get_running_loop().run_in_executor(
+                    self._analyst, run_analysis, windows
+                )
                 outcome = self.pipeline.accept(results, self.clock.now_ms())
                 self.recorder.keep(outcome.transitions)
                 self.recorder.keep(outcome.segments)
@@ -208,19 +215,24 @@ class Hub:
         return transition.alert
 
     async def _read_strip(self, site: str, bed: str, from_ms: int, to_ms: int) -> StripData:
-        rows = await self.store.read_frames(site, bed, from_ms - CONTEXT_MS, to_ms)
+        is_analysed = to_ms - from_ms <= LONGEST_READING_MS
+        rows = await self.store.read_frames(
+            site, bed, from_ms - CONTEXT_MS if is_analysed else from_ms, to_ms
+        )
         if not rows and (site, bed) not in self.pipeline.bed_keys():
             raise KeyError(site, bed)
         events = await self.store.read_events(site, bed, from_ms, to_ms)
         alerts = await self.store.read_alerts(site=site, bed=bed, since_ms=from_ms)
-        analysis = await asyncio.to_thread(
-            analyse_span,
-            rows,
-            from_ms=from_ms,
-            to_ms=to_ms,
-            gestational_weeks=self.pipeline.gestational_weeks((site, bed)),
-            now_ms=self.clock.now_ms(),
-        )
+        analysis = None
+        if is_analysed:
+            analysis = await asyncio.to_thread(
+                analyse_span,
+                rows,
+                from_ms=from_ms,
+                to_ms=to_ms,
+                gestational_weeks=self.pipeline.gestational_weeks((site, bed)),
+                now_ms=self.clock.now_ms(),
+            )
         return StripData(
             entries=tuple((WaveEntry(site, bed, row.arrived_ms, row.payload), row.lane) for row in rows),
             events=tuple(events),

@@ -39,6 +39,8 @@ MAX_FRAME_BYTES: Final = 64 * 1024 - 1
 """What the length before a frame in a fill message or a wave batch can say."""
 MAX_FILL_BYTES: Final = 1024 * 1024
 """Most that a fill message may hold after decompression."""
+MAX_FILL_FRAMES: Final = 1200
+"""Most frames of a fill message: 20 minutes of one bed, and a few ms of work."""
 MAX_JSON_BYTES: Final = 16 * 1024
 LATEST_MS: Final = 7_258_118_400_000
 """2200-01-01: a later time is a broken clock, and would not fit a calendar date for long."""
@@ -268,6 +270,8 @@ def decode_fill(payload: bytes) -> list[bytes]:
             raise WireError(
                 WireFault.FILL, f"frame {len(frames)}: expected {end - start} bytes, got {len(body) - start}"
             )
+        if len(frames) == MAX_FILL_FRAMES:
+            raise WireError(WireFault.FILL, f"expected at most {MAX_FILL_FRAMES} frames")
         frames.append(body[start:end])
         offset = end
     return frames

@@ -30,6 +30,7 @@ from hub.model import (
 )
 from hub.wire import (
     MAX_FILL_BYTES,
+    MAX_FILL_FRAMES,
     TopicKind,
     decode_batch,
     decode_fill,
@@ -232,6 +233,12 @@ def test_a_fill_message_that_would_swell_beyond_its_bound_is_refused():
     with pytest.raises(WireError) as caught:
         decode_fill(zlib.compress(bytes(MAX_FILL_BYTES + 1)))
     assert caught.value.kind is WireFault.SIZE
+
+
+def test_a_fill_message_of_too_many_frames_is_refused():
+    assert len(decode_fill(encode_fill([b"x"] * MAX_FILL_FRAMES))) == MAX_FILL_FRAMES
+    with pytest.raises(WireError, match="at most 1200 frames"):
+        decode_fill(encode_fill([b"x"] * (MAX_FILL_FRAMES + 1)))
 
 
 @given(frames())

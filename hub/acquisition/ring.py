@@ -58,6 +58,7 @@ class Ring:
         `is_newest` says that the frame is the head of a live stream, so the bed's
         head goes where it ends, backwards too when the site's clock was set back.
         `late_ms` is the time of arrival of a frame that came late, 0 for a live one.
+        What was there live stays as it is: a late frame fills in, it never replaces.
         """
         start, stop = round(frame.t0_ms / GRID_MS), round(frame.end_ms / GRID_MS)
         head, shift = int(self._head[row]), 0
@@ -72,6 +73,8 @@ class Ring:
         if start >= stop:
             return
         grid = np.arange(start, stop)
+        if late_ms:
+            grid = grid[~self._is_live(row, grid % self.n_samples)]
         slots = grid % self.n_samples
         # Sources slower or faster than 4 Hz: each grid tick takes the sample that covers its middle.
         middle_ms = (grid - shift) * GRID_MS + GRID_MS // 2 - frame.t0_ms
@@ -79,6 +82,10 @@ class Ring:
         for block in frame.channels:
             self._write(row, slots, ticks, block)
         self._late_ms[row, slots] = late_ms
+
+    def _is_live(self, row: int, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        has_signal = np.isfinite(self._samples[row][:, slots]).any(axis=0)
+        return np.asarray(has_signal & (self._late_ms[row, slots] == 0))
 
     def _write(
         self, row: int, slots: npt.NDArray[np.int64], ticks: npt.NDArray[np.int64], block: ChannelSamples

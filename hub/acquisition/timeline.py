@@ -48,6 +48,10 @@ class Timeline:
             (a[1] + 1, b[0] - 1) for a, b in zip(self._runs, self._runs[1:], strict=False) if b[0] > a[1] + 1
         ]
 
+    def __contains__(self, seq: int) -> bool:
+        """Whether a frame has been seen."""
+        return any(low <= seq <= high for low, high in reversed(self._runs))
+
     def push(self, seq: int) -> Arrival:
         """Note that `seq` came, and say how it stands to the others."""
         runs = self._runs

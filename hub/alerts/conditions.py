@@ -72,6 +72,8 @@ class TechnicalObservation:
     is_second_stage: bool = False
     signals: tuple[SignalObservation, ...] = ()
     faults: Mapping[str, str] = field(default_factory=dict)
+    is_contested: bool = False
+    """Two feeds use the same site and bed: the trace may be of two women."""
 
 
 class Presence(StrEnum):
@@ -143,7 +145,12 @@ def technical_conditions(obs: TechnicalObservation, rules: Mapping[str, AlertRul
             _coincidence(signal, obs, rules["coincidence"]),
         )
     ]
-    return [_silent(obs, rules["silent"]), *signals, _path_fault(obs, rules["path_fault"])]
+    return [
+        _silent(obs, rules["silent"]),
+        *signals,
+        _path_fault(obs, rules["path_fault"]),
+        _two_feeds(obs, rules["two_feeds"]),
+    ]
 
 
 def escalated_priority(rule: AlertRule, condition: Condition, segments_at_raise: int) -> Priority:
@@ -268,6 +275,16 @@ def _path_fault(obs: TechnicalObservation, rule: AlertRule) -> Condition:
         priority=rule.urgent_priority if is_urgent and rule.urgent_priority else rule.priority,
         onset_ms=obs.head_ms,
         values={"path": ", ".join(paths), "why": "; ".join(obs.faults[path] for path in paths)},
+    )
+
+
+def _two_feeds(obs: TechnicalObservation, rule: AlertRule) -> Condition:
+    return Condition(
+        rule=rule.key,
+        fetus=None,
+        presence=Presence.PRESENT if obs.is_contested else Presence.ABSENT,
+        priority=rule.priority,
+        onset_ms=obs.head_ms,
     )
 
 

@@ -197,6 +197,14 @@ RULES: Final = _rules(
         urgent_when="two paths fail at once",
         urgent_priority=Priority.HIGH,
     ),
+    AlertRule(
+        key="two_feeds",
+        path=AlertPath.TECHNICAL,
+        priority=Priority.HIGH,
+        limit=1.0,
+        unit="feeds",
+        is_latching=True,
+    ),
 )
 
 

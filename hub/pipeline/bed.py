@@ -93,6 +93,8 @@ class Bed:
     fetuses: dict[int, FetusRecord] = field(default_factory=dict)
     events: deque[BedEvent] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     analysis: BedAnalysis | None = None
+    analysed_ms: int | None = None
+    """Hub time of the last analysis, or of the first live frame before there is one."""
     is_analysis_new: bool = False
     """Not yet pushed to the consoles."""
     first: int | None = None
@@ -152,7 +154,7 @@ class Bed:
         return record is not None and record.has_signal
 
     def note_step(self, from_ms: int, to_ms: int) -> None:
-        """Carry what is kept in the site's time over a clock that was set: the head went `from_ms` `to_ms`."""
+        """Carry what is kept in the site's time over a clock that was set from `from_ms` to `to_ms`."""
         for record in self.fetuses.values():
             if record.coincident_since_ms is not None:
                 record.coincident_since_ms += to_ms - from_ms

@@ -40,6 +40,7 @@ class LiveGate:
     held: list[WaveFrame] = field(default_factory=list)
     contested_until_s: float = -1.0
     _seen_s: dict[int, float] = field(default_factory=dict)
+    _first_s: dict[int, float] = field(default_factory=dict)
     _returns_s: list[float] = field(default_factory=list)
 
     def is_contested(self, now_s: float) -> bool:
@@ -51,18 +52,20 @@ class LiveGate:
         current = next(reversed(self.timelines), None)
         is_known = epoch in self.timelines and now_s - self._seen_s[epoch] < CONTEST_S
         self._seen_s[epoch] = now_s
+        self._first_s.setdefault(epoch, now_s)
         if epoch == current:
             return True
-        if is_known:
+        if is_known and current is not None:
             self._returns_s = [one for one in self._returns_s if now_s - one < CONTEST_S] + [now_s]
             if len(self._returns_s) >= RETURNS:
                 self.contested_until_s = now_s + CONTEST_S
-                return False
+                if self._first_s[epoch] > self._first_s[current]:
+                    return False  # who was there first is drawn on
         timeline = self.timelines.pop(epoch, None) if is_known else None
         self.timelines[epoch] = timeline or Timeline(epoch)
         while len(self.timelines) > EPOCHS:
             oldest = next(iter(self.timelines))
-            del self.timelines[oldest], self._seen_s[oldest]
+            del self.timelines[oldest], self._seen_s[oldest], self._first_s[oldest]
         return True
 
     def arrive(self, frame: WaveFrame) -> Arrival:

@@ -41,5 +41,5 @@ class LagEstimator:
         return None if site_ms is None else max(0, round(site_ms - self._end_ms))
 
     def site_now_ms(self, now_ms: float) -> float | None:
-        """What the site's clock shows at the monotonic time `now_ms`; None before the first frame."""
+        """Tell what the site's clock shows at the monotonic time `now_ms`; None before the first frame."""
         return None if self._on_time_ms is None else now_ms - self._on_time_ms

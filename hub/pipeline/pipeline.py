@@ -33,6 +33,7 @@ from hub.model import (
 )
 from hub.pipeline.analysis import SEGMENT_S, BedResult, FetusResult, FetusWork, Round
 from hub.pipeline.bed import Bed, FetusRecord, Site
+from hub.pipeline.gate import CONTINUOUS_MS, Verdict
 from hub.pipeline.observe import (
     SILENT_MS,
     LiveSignals,
@@ -42,7 +43,6 @@ from hub.pipeline.observe import (
     signal_observations,
     technical_observation,
 )
-from hub.pipeline.gate import CONTINUOUS_MS, Verdict
 from hub.pipeline.paths import contained
 from hub.pipeline.views import bed_analysis, bed_view, recent_frames
 
@@ -58,6 +58,8 @@ NEW_BED_S: Final = 5.0
 """A new bed waits so long, so that its first reading has some of what it brings along."""
 NUMBER_SAMPLES: Final = 2000 // GRID_MS
 """A number shown as current is no older than 2 s within its own trace (design: stale from 3 s)."""
+STALLED_MS: Final = 60_000
+"""A bed is analysed every 10 s; without an analysis for this long its level says nothing any more."""
 MAX_STATES: Final = 10_000
 """Sites, and beds without a frame, that are remembered: a flood of invented names ends there."""
 SIGNAL_SAMPLES: Final = SEGMENT_S * 1000 // GRID_MS
@@ -147,6 +149,9 @@ class Pipeline:
             bed.note_step(head_ms or frames[0].t0_ms, frames[0].t0_ms)
         for one in frames:
             self._write(bed, one, is_newest=True)
+        age_ms = bed.lag.age_ms(now_s * 1000)
+        if age_ms is None or age_ms > SILENT_MS:
+            bed.analysed_ms = arrived_ms  # live from here on: from here on an analysis is due
         bed.lag.push(frame.t0_ms, frame.end_ms, now_s * 1000, is_in_sequence=arrival is Arrival.NEXT)
         bed.clock_offset_ms = frame.end_ms - arrived_ms
         if bed.live_since_ms is None or frames[0].t0_ms < bed.live_since_ms:
@@ -257,7 +262,7 @@ class Pipeline:
         if age_ms is None:
             # Known from the store or the broker, silent since the start of this worker.
             age_ms = round((now_s - (self._started_s or now_s)) * 1000)
-        faults = {"raw_rate": rate_fault, "level": _level_fault(bed)}
+        faults = {"raw_rate": rate_fault, "level": _level_fault(bed, now_ms if age_ms < SILENT_MS else None)}
         is_contested = bed.gate.is_contested(now_s)
         is_calm = (
             age_ms < SILENT_MS and bed.key not in losses and not any(faults.values()) and not is_contested
@@ -369,6 +374,7 @@ class Pipeline:
                 outcome.segments.extend(self._accept_fetus(bed, one, result.end_ms))
                 outcome.transitions.extend(self._alert_on_level(bed, one, now_ms))
             bed.analysis = bed_analysis(bed.fetuses, result, now_ms=now_ms)
+            bed.analysed_ms = now_ms
             bed.is_analysis_new = True
         return outcome
 
@@ -500,5 +506,8 @@ def _push_rates(bed: Bed, observations: Sequence[RawRateObservation], now_ms: in
     return [move for observation in observations for move in bed.alerts.push_raw(observation, now_ms)]
 
 
-def _level_fault(bed: Bed) -> str | None:
+def _level_fault(bed: Bed, now_ms: int | None) -> str | None:
+    """Say why there is no level; `now_ms` only while samples come, which is when one is due."""
+    if now_ms is not None and bed.analysed_ms is not None and now_ms - bed.analysed_ms > STALLED_MS:
+        return f"no analysis for {(now_ms - bed.analysed_ms) // 1000} s"
     return next((record.error for record in bed.fetuses.values() if record.error), None)
