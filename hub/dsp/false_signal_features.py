@@ -317,16 +317,19 @@ class FeatureStream:
         )
         n_beds, n_steps = fetus.rate.shape
         cube = (n_beds, n_steps, STEP_SAMPLES)
-        described = np.empty((n_beds, n_steps, N_FEATURES), np.float32)
+        # The network reads time first.
+        described = np.empty((n_steps, n_beds, N_FEATURES), np.float32).swapaxes(0, 1)
         for k, column in enumerate(columns):
             described[..., k] = column
         first = len(columns)
-        parts = described[..., first:].reshape(*cube[:2], len(SAMPLE_FEATURES), STEP_SAMPLES)
         valid = fetus.valid.reshape(cube)
-        parts[..., 0, :] = _limit((fetus.samples.reshape(cube) - median[..., None]) / 25, 4) * valid
-        parts[..., 1, :] = valid
-        parts[..., 2, :] = _limit(mother.apart.reshape(cube) / 8, 4)
-        described[..., first:] = parts.reshape(*cube[:2], -1)
+        by_sample = (
+            _limit((fetus.samples.reshape(cube) - median[..., None]) / 25, 4) * valid,
+            valid,
+            _limit(mother.apart.reshape(cube) / 8, 4),
+        )
+        for k, samples in enumerate(by_sample):
+            described[..., first + k * STEP_SAMPLES : first + (k + 1) * STEP_SAMPLES] = samples
         return described
 
     def _sum(self, memory_s: int, *quantities: Float32Array) -> list[Float32Array]:

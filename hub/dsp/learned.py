@@ -178,14 +178,15 @@ def estimate_learned(
     """
     n_beds, n = fhr.shape
     missing = -n % STEP_SAMPLES
-    padded = np.full((3, n_beds, n + missing), np.nan, np.float32)
-    for k, signal in enumerate((fhr, mhr, toco)):
-        padded[k, :, :n] = signal
-    probability = np.empty(padded.shape[1:])
+    probability = np.empty((n_beds, n))
     for first in range(0, n_beds, BLOCK_BEDS):
         group = slice(first, first + BLOCK_BEDS)
-        probability[group] = _estimate_group(network, padded[:, group], is_revised=is_revised)
-    return np.where(np.isfinite(fhr), probability[:, :n], np.nan)
+        padded = np.full((3, fhr[group].shape[0], n + missing), np.nan, np.float32)
+        for k, signal in enumerate((fhr, mhr, toco)):
+            padded[k, :, :n] = signal[group]
+        probability[group] = _estimate_group(network, padded, is_revised=is_revised)[:, :n]
+    probability[np.isnan(fhr)] = np.nan
+    return probability
 
 
 def _estimate_group(network: Network, signals: Float32Array, *, is_revised: bool) -> FloatArray:
