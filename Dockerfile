@@ -25,6 +25,8 @@ COPY --from=build /opt/ctg /opt/ctg
 COPY deploy/healthcheck.py /opt/ctg/healthcheck.py
 # Inside the container the page has to listen on every address; what is published decides compose.
 ENV PATH=/opt/ctg/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 CTG_HTTP_HOST=0.0.0.0 CTG_HTTP_PORT=8000
+# The alert journal; a volume takes over this owner.
+RUN install -d -o 10001 -g 10001 /var/lib/ctg-hub
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8000

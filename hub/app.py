@@ -16,6 +16,7 @@ from hub.acquisition.mqtt import BrokerLink
 from hub.acquisition.ring import RING_S
 from hub.errors import StoreAwayError, StoreError
 from hub.inlet import Inlet
+from hub.journal import AlertJournal
 from hub.model import Ack, AckReason, Alert, LevelSpan, WaveEntry
 from hub.pipeline import Pipeline, run_analysis
 from hub.pipeline.bed import RIBBON_MS
@@ -56,7 +57,8 @@ class Hub:
         self.store = store
         self.stages: dict[str, Stage] = {}
         self.pipeline = Pipeline(boot_id=self.boot_id, capacity_beds=settings.max_beds)
-        self.recorder = Recorder(store, self._publish_ack, self._stage)
+        self.journal = AlertJournal(settings.data_dir)
+        self.recorder = Recorder(store, self._publish_ack, self._stage, self.journal)
         self.feed = Feed(self._backend(registry))
         self.inlet = Inlet(
             self.pipeline,
@@ -107,6 +109,11 @@ class Hub:
         self.stages[name] = Stage(name, self.clock, pending)
         return self.stages[name]
 
+    def close(self) -> None:
+        """Let go of what the operating system gave."""
+        self._analyst.shutdown(wait=False, cancel_futures=True)
+        self.journal.close()
+
     # ------------------------------------------------------------ the start
 
     async def restore(self) -> None:
@@ -129,6 +136,8 @@ class Hub:
                     if one.fetus == fetus
                 ]
                 self.pipeline.restore_ribbon(site, bed, fetus, sorted(spans, key=lambda span: span.start_ms))
+        await self.store.save_transitions(self.journal.read())
+        self.journal.clear()
         self.pipeline.restore_alerts(await self.store.read_open_alerts())
         _log.info("restored %d beds from %d frames", len(self.pipeline.bed_keys()), len(rows))
 
@@ -301,6 +310,7 @@ async def _work(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_open_store(settings))
         hub = Hub(settings, store, CollectorRegistry())
+        stack.callback(hub.close)
         policy = AccessPolicy(
             origins=frozenset(settings.allowed_origins), hosts=frozenset(settings.allowed_hosts)
         )

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from hub.errors import StoreAwayError, StoreError
+from hub.journal import AlertJournal
 from hub.model import Ack, AlertTransition, BedEvent
 from hub.pipeline import StoredSegment
 from hub.stages import Stage
@@ -55,7 +56,9 @@ class Recorder:
         store: Store,
         publish_ack: Callable[[str, str, Ack], Awaitable[bool]],
         make_stage: Callable[[str, Callable[[], int]], Stage],
+        journal: AlertJournal,
     ) -> None:
+        self._journal = journal
         self._store = store
         self._publish_ack = publish_ack
         self._frames: deque[FrameRow] = deque()
@@ -92,7 +95,9 @@ class Recorder:
         return True
 
     def keep(self, records: Iterable[Record]) -> None:
-        """Queue what is never dropped."""
+        """Queue what is never dropped; steps of alerts are on the disk when this returns."""
+        records = list(records)
+        self._journal.append(record for record in records if isinstance(record, AlertTransition))
         self._records.extend(records)
         if len(self._records) > MAX_RECORDS:
             _log.critical("%d alert and analysis records wait for the database", len(self._records))
@@ -157,6 +162,8 @@ class Recorder:
             else:
                 self._recovered()
             self._records.popleft()
+            if not self._records and not self._refused_records:
+                self._journal.clear()
             self.record_stage.beat()
 
     async def send_acks(self) -> None:

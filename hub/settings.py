@@ -25,7 +25,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL DSN; without it the embedded PostgreSQL is started in the data folder"
     )
-    data_dir: Path = Field(Path(".ctg-hub"), description="Folder of the embedded PostgreSQL")
+    data_dir: Path = Field(
+        Path(".ctg-hub"), description="Folder of the alert journal, and of the embedded PostgreSQL"
+    )
     http_host: str = Field("127.0.0.1", description="Address the consoles connect to")
     http_port: int = Field(8000, ge=1, le=65535, description="Port the consoles connect to")
     allowed_origins: tuple[str, ...] = Field(

@@ -1,9 +1,11 @@
 """One record that the database will never take does not stop the alerts behind it."""
 
 import asyncio
+from pathlib import Path
 
 import psycopg
 
+from hub.journal import AlertJournal
 from hub.model import (
     Ack,
     Alert,
@@ -34,20 +36,25 @@ ALERT = Alert(
     changed_ms=6,
 )
 
+MOVE = AlertTransition(
+    alert=ALERT, from_state=AlertState.CLEAR, to_state=AlertState.ACTIVE, cause="onset", t_ms=6
+)
 
-async def test_an_alert_behind_a_refused_record_reaches_the_database(postgres_dsn: str):  # noqa: F811  # a fixture
+
+async def test_an_alert_behind_a_refused_record_reaches_the_database(
+    postgres_dsn: str,  # noqa: F811  # a fixture
+    tmp_path: Path,
+):
     store = await Store.open(postgres_dsn)
 
     async def publish(_site: str, _bed: str, _ack: Ack) -> bool:
         return True
 
-    recorder = Recorder(store, publish, lambda name, pending: Stage(name, Clock(), pending))
+    journal = AlertJournal(tmp_path)
+    recorder = Recorder(store, publish, lambda name, pending: Stage(name, Clock(), pending), journal)
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute("ALTER TABLE bed_event RENAME TO event_away")
-    move = AlertTransition(
-        alert=ALERT, from_state=AlertState.CLEAR, to_state=AlertState.ACTIVE, cause="onset", t_ms=6
-    )
-    recorder.keep([("h1", "b1", BedEvent(id="01JD", kind=EventKind.MARKER, t_ms=5)), move])
+    recorder.keep([("h1", "b1", BedEvent(id="01JD", kind=EventKind.MARKER, t_ms=5)), MOVE])
     writing = asyncio.create_task(recorder.write_records())
     try:
         for _ in range(400):
@@ -59,7 +66,21 @@ async def test_an_alert_behind_a_refused_record_reaches_the_database(postgres_ds
         await asyncio.gather(writing, return_exceptions=True)
     assert recorder.set_aside_records == 1
     assert await store.read_open_alerts() == [ALERT]
+    journal.close()
     await store.close()
+
+
+def test_a_step_of_an_alert_is_on_the_disk_at_once_and_survives_a_hub_that_is_killed(tmp_path: Path):
+    journal = AlertJournal(tmp_path)
+    journal.append([MOVE])
+    with (tmp_path / "alerts.journal").open("ab") as file:
+        file.write(b'{"alert":{"id":"cut')  # the power went while the next one was written
+    after = AlertJournal(tmp_path)
+    assert after.read() == [MOVE]
+    after.clear()
+    assert (tmp_path / "alerts.journal").read_bytes() == b""
+    journal.close()
+    after.close()
 
 
 def test_an_ack_with_too_many_holes_acknowledges_nothing_behind_the_last_it_names():
