@@ -31,6 +31,10 @@ def paint_marks(
     if content is not None:
         p.save()
         p.setClipRect(QRectF(lay.left, 0, lay.width - lay.left, lay.height))
+        tagged = [-1e9, -1e9]
+        for alert in sorted(content.alerts, key=lambda a: a.raised_ms):
+            if alert.path is not AlertPath.TECHNICAL:
+                _paint_alert(p, lay, theme, texts, alert, tagged)
         taken = [-1e9, -1e9]
         for late in content.late:
             _paint_late(p, lay, theme, texts, late)
@@ -42,10 +46,6 @@ def paint_marks(
             _paint_events(p, lay, theme, texts, content.events)
         _paint_clamped(p, lay, theme, content)
         _paint_twin_note(p, lay, theme, content)
-        tagged = [-1e9, -1e9]
-        for alert in sorted(content.alerts, key=lambda a: a.raised_ms):
-            if alert.path is not AlertPath.TECHNICAL:
-                _paint_alert(p, lay, theme, texts, alert, tagged)
         if content.loss is not None and content.lost_from_ms is not None:
             _paint_loss(p, lay, theme, content.loss, content.lost_from_ms, loss_lines)
         p.restore()

@@ -131,7 +131,7 @@ export class Tile {
       key = `rest|${words.since}|${trend}|${under}|${note}`;
       build = () => [
         h("div", "since", words.since, trend ? icon(trend, this.layout.size === "l" ? 20 : 15) : null),
-        note ? h("div", "seen", note) : h("div", "word", under),
+        note ? h("div", "seen", icon("check", 14), note) : h("div", "word", under),
       ];
     }
     if (key === this.keys.state) return;
