@@ -95,6 +95,8 @@ class Bed:
     analysis: BedAnalysis | None = None
     analysed_ms: int | None = None
     """Hub time of the last analysis, or of the first live frame before there is one."""
+    told_ms: int = 0
+    """When its readings last moved the shown level, by the hub's clock."""
     is_analysis_new: bool = False
     """Not yet pushed to the consoles."""
     first: int | None = None

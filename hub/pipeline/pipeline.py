@@ -56,6 +56,9 @@ READ_AGAIN_S: Final = 2.0
 """A bed that is being filled in waits so long, so that one bed does not take the turn of others."""
 NEW_BED_S: Final = 5.0
 """A new bed waits so long, so that its first reading has some of what it brings along."""
+BEHIND_MS: Final = 30_000
+"""What a bed that catches up read on its way there is told no more often than what is read in time: the
+minutes it passes through are not now."""
 NUMBER_SAMPLES: Final = 2000 // GRID_MS
 """A number shown as current is no older than 2 s within its own trace (design: stale from 3 s)."""
 STALLED_MS: Final = 60_000
@@ -370,22 +373,27 @@ class Pipeline:
         outcome = Outcome()
         for result in results:
             bed = self._beds[result.site, result.bed]
+            behind_ms = int(self._ring.heads[bed.row]) * GRID_MS - result.end_ms
+            is_told = behind_ms <= BEHIND_MS or abs(now_ms - bed.told_ms) >= ANALYSIS_PERIOD_S * 1000
+            bed.told_ms = now_ms if is_told else bed.told_ms
             for one in result.fetuses:
-                outcome.segments.extend(self._accept_fetus(bed, one, result.end_ms))
-                outcome.transitions.extend(self._alert_on_level(bed, one, now_ms))
+                outcome.segments.extend(self._accept_fetus(bed, one, result.end_ms, is_told=is_told))
+                if is_told:
+                    outcome.transitions.extend(self._alert_on_level(bed, one, now_ms))
             bed.analysis = bed_analysis(bed.fetuses, result, now_ms=now_ms)
             bed.analysed_ms = now_ms
             bed.is_analysis_new = True
         return outcome
 
-    def _accept_fetus(self, bed: Bed, one: FetusResult, end_ms: int) -> list[StoredSegment]:
+    def _accept_fetus(self, bed: Bed, one: FetusResult, end_ms: int, *, is_told: bool) -> list[StoredSegment]:
         record = bed.fetus(one.fetus)
         record.error = one.error
         record.signal_fraction = one.signal_fraction
         reading = one.analysis
         newest = reading.segments[-1] if reading and reading.segments else None
-        record.shown = next_shown(record.shown, reading.rolling if reading else None, newest, end_ms)
-        bed.extend_ribbon(one.fetus, end_ms, record.shown.level)
+        if is_told:
+            record.shown = next_shown(record.shown, reading.rolling if reading else None, newest, end_ms)
+            bed.extend_ribbon(one.fetus, end_ms, record.shown.level)
         if reading is None:
             return []
         new = []
