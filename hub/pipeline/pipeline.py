@@ -56,7 +56,7 @@ READ_AGAIN_S: Final = 2.0
 """A bed that is being filled in waits so long, so that one bed does not take the turn of others."""
 NEW_BED_S: Final = 5.0
 """A new bed waits so long, so that its first reading has some of what it brings along."""
-BEHIND_MS: Final = 30_000
+BEHIND_MS: Final = 10_000
 """What a bed that catches up read on its way there is told no more often than what is read in time: the
 minutes it passes through are not now."""
 NUMBER_SAMPLES: Final = 2000 // GRID_MS
