@@ -4,7 +4,7 @@ import argparse
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,11 +23,12 @@ log = logging.getLogger("false_signal_report")
 
 HEADS: Final = ("now", "live", "revised")
 MOTHERS: Final = ("given", "hidden")
+LIVE_S: Final = 30
 EPISODE_S: Final = 10.0
 EPISODE_JOIN_S: Final = 5.0
 CAPTURE_S: Final = 15.0
 """Captures of the maternal rate shorter than the time allowed to flag them are not counted."""
-SHIFTS: Final = (-1.0, 1.0, 0.5)
+SHIFTS: Final = (-1.0, 1.25, 0.75)
 """Taken off each head's logit.  The first only flags, and is decided again 28 s later, so it may be quick
 to suspect; the others keep false episodes near one an hour.  Agreement hardly depends on it."""
 N_BOOTSTRAP: Final = 2000
@@ -158,7 +159,9 @@ def report(records: Sequence[Record], logits: Logits) -> dict[str, object]:
                 latencies = [s for r, m in zip(records, marks, strict=True) for s in measure_latencies(r, m)]
                 result["latency"] = _summarise(latencies)
             if name != "now":
-                joined = [_join(r, x, mother) for r, x in zip(records, raw, strict=True)]
+                joined = [
+                    _join(r, x, mother, is_live=name == "live") for r, x in zip(records, raw, strict=True)
+                ]
                 result[f"{name}.{mother}.joined"] = judge(records, joined).as_dict()
     return result
 
@@ -172,10 +175,19 @@ def _is_along(record: Record, mother: str) -> npt.NDArray[np.bool_]:
     return np.asarray(along[0])
 
 
-def _join(record: Record, logit: npt.NDArray[np.float32], mother: str) -> npt.NDArray[np.bool_]:
+def _join(
+    record: Record, logit: npt.NDArray[np.float32], mother: str, *, is_live: bool
+) -> npt.NDArray[np.bool_]:
+    """Join as the analysis does; live, of the rules' marks only those that 30 s later were known."""
     fhr = remove_impossible(record.fhr[None].astype(np.float64))
     mhr = remove_impossible(_mother(record, mother)[None].astype(np.float64))
     rules_only = estimate_false_signal(np.where(find_spikes(fhr), np.nan, fhr), mhr)
+    if is_live:
+        on = rules_only.is_coincident
+        later = np.concatenate((on, np.repeat(on[:, -1:], LIVE_S * FS_HZ, axis=1)), axis=1)[
+            :, LIVE_S * FS_HZ :
+        ]
+        rules_only = replace(rules_only, probability=np.where(on | later, rules_only.probability, 0.0))
     learned = np.where(np.isfinite(fhr), 1 / (1 + np.exp(-logit.astype(np.float64)))[None], np.nan)
     with np.errstate(invalid="ignore"):
         return np.asarray(join_learned(rules_only, learned, fhr, mhr).probability[0] >= 0.5)

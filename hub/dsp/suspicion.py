@@ -26,6 +26,8 @@ FALL_GAP_BPM: Final = 8.0
 APART_BPM: Final = 15.0
 APART_TWICE_BPM: Final = 10.0
 APART_SHARE: Final = 0.95
+DENIED: Final = 0.05
+"""So little is said only of a trace that has a clear course of its own: it lies near the mother by chance."""
 PROBABILITY_OWN: Final = 0.4
 """Suspected, but not taken out of the analysis."""
 
@@ -48,9 +50,10 @@ def judge_signal(
     Returns
     -------
     FalseSignal
-        The rules' coincidence and doubling stand; their quicker guesses give way to
-        the network's probability.  A bradycardia that is the fetus' own by
-        `find_own_bradycardia` is never marked by the network.
+        The rules' marks for coincidence and doubling stand unless the network is
+        sure of the fetus; their quicker guesses give way to its probability.  A
+        bradycardia that is the fetus' own by `find_own_bradycardia` is never marked
+        by the network.  What the rules say of the state of coincidence is left alone.
     """
     return join_learned(false, estimate_learned(network, fhr, mhr, toco), fhr, mhr)
 
@@ -62,8 +65,9 @@ def join_learned(false: FalseSignal, learned: FloatArray, fhr: FloatArray, mhr: 
     if low.size:
         own = find_own_bradycardia(fhr[low], mhr[low], learned[low] >= FALSE_AT)
         probability[low] = np.where(own, np.minimum(learned[low], PROBABILITY_OWN), learned[low])
-    guesses = np.isin(false.probability, (PROBABILITY_SWITCHED, PROBABILITY_ALONG))
-    kept = np.where(guesses, 0.0, false.probability)
+    is_guess = (false.probability == PROBABILITY_SWITCHED) | (false.probability == PROBABILITY_ALONG)
+    is_denied = (false.probability >= FALSE_AT) & (learned < DENIED)
+    kept = np.where(is_guess | is_denied, 0.0, false.probability)
     return FalseSignal(
         np.fmax(probability, kept), false.is_coincident, false.is_doubling_halving, false.is_checked
     )

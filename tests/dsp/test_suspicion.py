@@ -91,13 +91,14 @@ def test_the_network_cannot_take_a_bradycardia_out():
     assert (joined.probability[0, 11 * MIN :] < 0.5).all()
 
 
-def test_coincidence_by_the_rules_stands_whatever_the_network_says():
+def test_coincidence_by_the_rules_stands_unless_the_network_is_sure_of_the_fetus():
     fhr, mhr = trace(140.0), trace(85.0, seed=1)
     fhr[0, 10 * MIN :] = mhr[0, 10 * MIN :]
     rules_only = estimate_false_signal(fhr, mhr)
-    joined = join_learned(rules_only, np.zeros((1, N)), fhr, mhr)
-    np.testing.assert_array_equal(joined.probability, rules_only.probability)
-    assert (joined.probability[0, 11 * MIN :] >= 0.5).all()
+    doubtful, sure = (join_learned(rules_only, np.full((1, N), learned), fhr, mhr) for learned in (0.1, 0.01))
+    assert (doubtful.probability[0, 11 * MIN :] >= 0.5).all()
+    assert (sure.probability < 0.5).all()
+    assert sure.is_coincident[0, 11 * MIN :].all()
 
 
 def test_the_quick_guess_of_the_rules_gives_way_to_the_network():
