@@ -1,12 +1,15 @@
 """A broken message is counted and named, and does nothing else."""
 
 import logging
+from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from hub.inlet import Inlet
+from hub.journal import AlertJournal
 from hub.pipeline import Pipeline
 from hub.recorder import Recorder
 from hub.stages import Clock, Stage
@@ -19,12 +22,13 @@ async def _publish_nothing(*_: object) -> bool:
 
 
 @pytest.fixture
-def inlet() -> Inlet:
+def inlet(tmp_path: Path) -> Iterator[Inlet]:
     clock = Clock()
+    journal = AlertJournal(tmp_path)
     recorder = Recorder(
-        cast("Store", None), _publish_nothing, lambda name, pending: Stage(name, clock, pending)
+        cast("Store", None), _publish_nothing, lambda name, pending: Stage(name, clock, pending), journal
     )
-    return Inlet(
+    yield Inlet(
         Pipeline(boot_id="b", capacity_beds=2),
         recorder,
         cast("Feed", None),
@@ -32,6 +36,7 @@ def inlet() -> Inlet:
         stage=Stage("acquisition", clock),
         registry=CollectorRegistry(),
     )
+    journal.close()
 
 
 @pytest.mark.parametrize(

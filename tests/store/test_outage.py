@@ -15,6 +15,7 @@ import pytest
 
 from hub import app
 from hub.errors import StoreError
+from hub.journal import AlertJournal
 from hub.model import Ack
 from hub.recorder import Recorder
 from hub.stages import Clock, Stage
@@ -149,6 +150,7 @@ async def test_while_the_database_is_away_frames_wait_and_nothing_else_does(
     outage: Callable[[EmbeddedPostgres], Callable[[], None]],
     traffic: Traffic,
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     if OUTAGE_S < 20:
         monkeypatch.setattr("hub.store.store.WRITE_DEADLINE_S", 2.5)  # a short outage must outlast it
@@ -161,7 +163,8 @@ async def test_while_the_database_is_away_frames_wait_and_nothing_else_does(
 
     with throwaway_server() as server:
         store = await Store.open(server.dsn)
-        recorder = Recorder(store, publish, lambda name, pending: Stage(name, Clock(), pending))
+        journal = AlertJournal(tmp_path)
+        recorder = Recorder(store, publish, lambda name, pending: Stage(name, Clock(), pending), journal)
         tasks = [
             asyncio.create_task(stage.keep_running(run))
             for stage, run in (
@@ -211,3 +214,4 @@ async def test_while_the_database_is_away_frames_wait_and_nothing_else_does(
         for task in tasks:
             await app._cancel(task)
         await store.close()
+        journal.close()
