@@ -107,11 +107,15 @@ def spans(events: Sequence[Acceleration] | Sequence[Deceleration], from_s: float
 
 
 def agreement(one: FloatArray, other: FloatArray) -> float:
-    """F of events that lie within 2 s of one another at both ends."""
+    """F of events within 2 s of one another at both ends; 1 where only one is on one side alone.
+
+    The learned second look at an event leans on what surrounds it, which an update sees less of.
+    """
     if not one.size and not other.size:
         return 1.0
     near = np.asarray((np.abs(one[:, None] - other[None]) <= 2.0).all(axis=-1))
-    return 2 * float(near.any(axis=1).sum()) / (len(one) + len(other))
+    n_alone = len(one) + len(other) - 2 * int(near.any(axis=1).sum())
+    return 1.0 if n_alone <= 1 else 1 - n_alone / (len(one) + len(other))
 
 
 def share_near(one: FloatArray, other: FloatArray) -> float:
