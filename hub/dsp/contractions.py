@@ -26,6 +26,8 @@ WIDTH_FRACTION: Final = 0.4
 """Of the prominence of the smoothed curve, which is wider than the raw one: there it crosses where
 annotators put the ends, which one fifth of the raw height means to describe."""
 PEAK_REACH_S: Final = 10.0
+BEGUN_MAX_S: Final = 180.0
+"""A contraction under way began within this time (the longest one of clinical rules section 5, E)."""
 
 KNOWN_WINDOW_S: Final = 600.0
 KNOWN_MIN_FRACTION: Final = 0.5
@@ -182,7 +184,7 @@ def _find_in_bed(
     if model is not None and at.size:
         is_event = model.accept(_describe(at, shape, smooth, resting, level))
     reach = round(PEAK_REACH_S / GRID_S)
-    return [
+    contractions = [
         Contraction(
             onset_s=float((shape.left[k] + 0.5) * GRID_S),
             peak_s=float((peak + 0.5) * GRID_S),
@@ -194,6 +196,36 @@ def _find_in_bed(
         for k, peak in enumerate(at)
         if is_event[k]
     ]
+    begun = _find_begun(smooth - resting, contractions) if known[-1] else None
+    return contractions if begun is None else [*contractions, begun]
+
+
+def _find_begun(curve: FloatArray, contractions: list[Contraction]) -> Contraction | None:
+    """Find a contraction that is under way at the end: risen by the least prominence, not yet fallen by it.
+
+    A fall that comes with it is early as far as can be told; without it no contraction would
+    be known, and every early deceleration would be read as late until its contraction has ended.
+    """
+    begin = max(
+        curve.size - round(BEGUN_MAX_S / GRID_S),
+        round(contractions[-1].end_s / GRID_S) if contractions else 0,
+        0,
+    )
+    tail = curve[begin:]
+    if tail.size == 0:
+        return None
+    peak = int(tail.argmax())
+    low = float(tail[: peak + 1].min())
+    if tail[peak] - low < MIN_PROMINENCE or tail[peak] - tail[-1] >= MIN_PROMINENCE:
+        return None
+    edge = low + WIDTH_FRACTION * (tail[peak] - low)
+    onset = int(np.flatnonzero(tail[: peak + 1] <= edge)[-1])
+    return Contraction(
+        onset_s=float((begin + onset + 0.5) * GRID_S),
+        peak_s=float((begin + peak + 0.5) * GRID_S),
+        end_s=float(curve.size * GRID_S),
+        amplitude=float(tail[peak] - low),
+    )
 
 
 def _describe(

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from hub.dsp import rules
 from hub.dsp.analyse import find_activity, find_events, is_near_signal, remove_false
 from hub.dsp.baseline import BLOCK_S, BaselineCourse, BaselinePast, continue_baseline
-from hub.dsp.contractions import GRID_S as CONTRACTION_GRID_S
 from hub.dsp.contractions import UterineActivity
 from hub.dsp.events import SHALLOW_SPAN_S
 from hub.dsp.false_signal import FalseSignal
@@ -39,7 +38,7 @@ from hub.dsp.quality import find_runs, hold_last, remove_impossible
 from hub.dsp.reading import LiveReading, Stretch, keep_origin_near, move_contraction, move_event, read_stretch
 from hub.dsp.sinusoidal import SinusoidalRun, join_hops, measure_hops
 from hub.dsp.variability import compute_variability
-from hub.model import FS_HZ, BoolArray, Contraction, DecelerationKind, FloatArray
+from hub.model import FS_HZ, BoolArray, DecelerationKind, FloatArray
 
 SETTLED_MIN: Final = 16
 """What is older than this no new sample changes, but for an event that is still open."""
@@ -66,7 +65,6 @@ long fall that the baseline is drawn across, because the line on either side lea
 JUMP_REACH_S: Final = 30.0
 
 _PATH_STEPS: Final = round(rules.DECELERATION_BASELINE_CHANGE_S.value * FS_HZ) // STEP
-_KNOWN: Final = round(CONTRACTION_GRID_S * FS_HZ)
 _BLOCKS_PER_MINUTE: Final = round(60 / BLOCK_S)
 _HOPS_REMEMBERED: Final = 62 * MINUTE // HOP
 
@@ -184,35 +182,11 @@ class LiveAnalysis:
         starts = np.array([plan.start for plan in plans], np.int64)
         false = self._judge(plans, rows, starts - context, signals)
         seen = np.where(false.probability >= FALSE_AT, np.nan, remove_impossible(signals.fhr))
-        activity = self._find_activity(plans, rows, starts, signals)
+        activity = _find_activity(signals, context)
         carried = None if is_fresh else self._read_baseline(rows, starts)
         course = continue_baseline(seen, carried, context=context)
         stretches = self._find(plans, signals, _Steps(rows, starts, context, seen, false, activity, course))
         return [read_stretch(past, stretch) for stretch in stretches]
-
-    def _find_activity(
-        self, plans: Sequence[Plan], rows: Ticks, starts: Ticks, signals: Signals
-    ) -> UterineActivity:
-        """Find contractions every 30 s, and carry them on in between; times in s from `start`."""
-        past, (n, context, is_fresh) = self.past, plans[0].shape
-        if is_fresh or n % HOP == 0 or any(plan.is_changed for plan in plans):
-            activity = find_activity(signals.toco, signals.iup)
-            is_known = activity.is_known[:, context:]
-            write_ring(past.is_known, rows, starts // _KNOWN, is_known[:, _KNOWN - 1 :: _KNOWN])
-            moved = [[move_contraction(c, -context / FS_HZ) for c in row] for row in activity.contractions]
-            return UterineActivity(moved, is_known)
-        known = read_ring(past.is_known, rows, starts // _KNOWN, n // _KNOWN)
-        n_new = n % HOP // _KNOWN
-        known[:, -n_new:] = known[:, -n_new - 1 : -n_new]
-        write_ring(past.is_known, rows, starts // _KNOWN, known)
-        remembered: list[list[Contraction]] = []
-        for row, start, origin in zip(
-            rows.tolist(), starts.tolist(), past.origin[rows].tolist(), strict=True
-        ):
-            at_s = (start - origin) / FS_HZ
-            recent = (c for c in past.findings[row].contractions if c.peak_s >= at_s - SHALLOW_SPAN_S)
-            remembered.append([move_contraction(c, -at_s) for c in recent])
-        return UterineActivity(remembered, np.repeat(known, _KNOWN, axis=-1))
 
     def _judge(self, plans: Sequence[Plan], rows: Ticks, first: Ticks, signals: Signals) -> FalseSignal:
         """Judge the newest signal; what was judged minutes ago stands."""
@@ -359,6 +333,13 @@ class LiveAnalysis:
         index = offset[:, None] + np.arange(0, line.shape[-1] - DRAWN + 1, DRAWN)
         drawn = np.take_along_axis(line, index, axis=1)
         write_ring(self.past.line, rows, (starts + offset) // DRAWN, drawn)
+
+
+def _find_activity(signals: Signals, context: int) -> UterineActivity:
+    """Find contractions, one that has only begun included; times in s from behind the context."""
+    activity = find_activity(signals.toco, signals.iup)
+    moved = [[move_contraction(c, -context / FS_HZ) for c in row] for row in activity.contractions]
+    return UterineActivity(moved, activity.is_known[:, context:])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

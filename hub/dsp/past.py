@@ -75,8 +75,6 @@ class Past:
         self.edge = np.zeros((capacity, SAMPLES_KEPT_MIN, 2), np.float32)
         """The line of the baseline just before each minute."""
         self.busy = np.full((capacity, SAMPLES_KEPT_MIN), Busy.INSIDE, np.uint8)
-        self.is_known = np.zeros((capacity, SAMPLES_KEPT_MIN * 30), np.bool_)
-        """Every 2 s: a contraction would have shown."""
         self.path = np.zeros((capacity, SAMPLES_KEPT_MIN * MINUTE // STEP), np.float32)
         self.false = np.zeros((capacity, SAMPLES_KEPT_MIN * MINUTE), np.uint8)
         self.line = np.zeros((capacity, FINDINGS_KEPT_MIN * MINUTE // DRAWN), np.float32)

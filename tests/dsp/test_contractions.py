@@ -71,3 +71,16 @@ def test_half_a_minute_of_loss_moves_nothing():
     whole = find_contractions(signal).contractions[0]
     signal[0, 6000:6120] = np.nan
     assert len(find_contractions(signal).contractions[0]) == len(whole)
+
+
+def test_a_contraction_that_has_only_begun_is_known():
+    t_s = np.arange(1200 * 4) / 4
+    toco = 10 + 40 * np.exp(-(((t_s % 240) - 120) ** 2) / (2 * 25.0**2))
+    whole = find_contractions(toco[None]).contractions[0]
+    rising = find_contractions(toco[None, : (4 * 240 + 110) * 4]).contractions[0]
+    assert len(whole) == 5
+    assert len(rising) == 5
+    assert rising[-1].end_s == 4 * 240 + 110
+    assert abs(rising[-1].peak_s - (4 * 240 + 110)) < 10
+    resting = find_contractions(toco[None, : (4 * 240 + 20) * 4]).contractions[0]
+    assert len(resting) == 4
