@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QCoreApplication, QObject, Slot
 from PySide6.QtWidgets import QApplication
 
 from hub.model import Alert, Channel
@@ -76,10 +76,13 @@ def has(reader: Reader, *, n_joined: int, held_s: float) -> bool:
 async def linked(port: int) -> AsyncIterator[Reader]:
     link = HubLink(f"http://127.0.0.1:{port}")
     link.start()
+    reader = Reader(link)
     try:
-        yield Reader(link)
+        yield reader
     finally:
         await asyncio.to_thread(link.stop)
+        # A signal sent from another thread waits in Qt's queue: it is delivered while its objects live.
+        QCoreApplication.processEvents()
 
 
 def seconds_held(reader: Reader) -> float:
