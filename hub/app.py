@@ -36,6 +36,7 @@ from hub.wire import TopicKind, decode_wave, encode_json, topic
 _log = logging.getLogger(__name__)
 
 COMPACT_PERIOD_S: Final = 60.0
+THAW_S: Final = 0.5
 LONGEST_READING_MS: Final = 2 * 3600 * 1000
 """A longer strip comes without an analysis: nobody reads events off a whole night at once."""
 STORE_RETRY_S: Final = 1.0
@@ -153,7 +154,9 @@ class Hub:
                 await asyncio.sleep(max(0.0, due - loop.time()))
                 self._lag_gauge.set(max(0.0, loop.time() - due))
                 if loop.time() - due > 1.0:
-                    due = loop.time()  # after a freeze go on from now, do not run after the lost seconds
+                    # After a freeze let in first what has come meanwhile; do not run after lost seconds.
+                    await asyncio.sleep(THAW_S)
+                    due = loop.time()
                 transitions = self.pipeline.tick(
                     self.clock.now_ms(), self.clock.now_s(), part=part, parts=SECOND_PARTS
                 )

@@ -87,6 +87,8 @@ class Bed:
     status: MonitorStatus = MonitorStatus.NONE
     lag: LagEstimator = field(default_factory=LagEstimator)
     clock_offset_ms: int | None = None
+    watched_since_s: float | None = None
+    """Monotonic time of the first check of this bed."""
     live_since_ms: int | None = None
     """Start of the first live frame that this worker saw, on the site's clock."""
     quality: dict[int, SignalQuality] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -106,7 +106,6 @@ class Pipeline:
         self._sites: dict[str, Site] = {}
         self._states: dict[tuple[str, str], BedState] = {}
         """States of beds that have not sent a frame."""
-        self._started_s: float | None = None
 
     # ------------------------------------------------------------------ in
 
@@ -176,7 +175,10 @@ class Pipeline:
     def push_status(self, site: str, status: SiteStatus) -> None:
         """Take what a site says of itself; its last will comes this way too."""
         if site in self._sites or len(self._sites) < MAX_STATES:
-            self._sites.setdefault(site, Site()).status = status
+            known = self._sites.setdefault(site, Site())
+            if known.status is not None and status.name is None:
+                status = replace(status, name=known.status.name)  # a last will names nobody
+            known.status = status
 
     def push_state(self, site: str, bed: str, state: BedState) -> None:
         """Take what a site says of a bed's device; the bed itself begins with its first frame."""
@@ -226,8 +228,6 @@ class Pipeline:
         Of `parts` calls in a second each takes its own share of the beds.
         """
         self._now_s = now_s
-        if self._started_s is None:
-            self._started_s = now_s
         beds = list(self._beds.values())[part::parts]
         if not beds:
             return []
@@ -262,9 +262,11 @@ class Pipeline:
         now_s: float,
     ) -> list[AlertTransition]:
         age_ms = bed.lag.age_ms(now_s * 1000)
+        if bed.watched_since_s is None:
+            bed.watched_since_s = now_s
         if age_ms is None:
-            # Known from the store or the broker, silent since the start of this worker.
-            age_ms = round((now_s - (self._started_s or now_s)) * 1000)
+            # Known from the store or the fill lane alone: silent since this worker has known of it.
+            age_ms = round((now_s - bed.watched_since_s) * 1000)
         faults = {"raw_rate": rate_fault, "level": _level_fault(bed, now_ms if age_ms < SILENT_MS else None)}
         is_contested = bed.gate.is_contested(now_s)
         is_calm = (

@@ -14,6 +14,8 @@ from hub.model import (
     Lane,
     MonitorStatus,
     Priority,
+    SiteState,
+    SiteStatus,
     Transducer,
     WaveFrame,
 )
@@ -200,3 +202,23 @@ def test_a_bed_that_comes_back_after_a_silence_is_no_fault():
         hub.live(second(seq, 140.0))
         hub.tick()
     assert "path_fault" not in hub.raised
+
+
+def test_a_bed_known_from_the_fill_lane_alone_is_not_silent_at_once():
+    hub = Hub()
+    hub.at = 5000
+    hub.fill(second(seq, 140.0) for seq in range(600))
+    hub.tick()
+    assert hub.raised == {}
+    for _ in range(5):
+        hub.tick()
+    assert "silent" in hub.raised
+
+
+def test_a_last_will_does_not_take_the_name_of_its_site():
+    hub = Hub()
+    hub.live(second(0, 140.0))
+    hub.pipeline.push_status("h", SiteStatus(state=SiteState.ONLINE, name="架空"))
+    hub.pipeline.push_status("h", SiteStatus(state=SiteState.OFFLINE))
+    view = hub.pipeline.views(None, now_s=1.0, with_analysis=False)[0]
+    assert (view.site_name, view.vitals.link) == ("架空", SiteState.OFFLINE)
