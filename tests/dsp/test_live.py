@@ -18,6 +18,7 @@ from hub.model import Acceleration, Analysis, BoolArray, Deceleration, FloatArra
 T0 = 1_763_610_000 * 4
 """A multiple of ten minutes, in ticks."""
 MIN = 240
+# The same examples each time: how near live and whole are is a share, not an identity.
 SLOW = settings(
     derandomize=True,
     deadline=None,
