@@ -14,8 +14,13 @@ from tests.system.conftest import Demo, wait_until
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240), pytest.mark.xdist_group("demo")]
 
 SITE = "scenarios"
-HISTORY_MIN = 45
+LEAST_HISTORY_S = 40 * 60
 SPEED = 45
+
+
+def began_s() -> int:
+    """Begin of the history: on the grid of segments, so that each run has the same ones."""
+    return (time.time_ns() // 1_000_000_000 - LEAST_HISTORY_S) // 600 * 600
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +29,12 @@ def played(demo: Demo) -> Iterator[dict[str, Any]]:
     beds = [f"--bed={name}=scenario:{name}" for name in SCENARIOS]
     command = [sys.executable, "-m", "device_sim", "site", SITE, *beds, f"--speed={SPEED}"]
     broker = f"--broker=mqtt://127.0.0.1:{demo.mqtt_port}"
-    process = subprocess.Popen(
-        [*command, broker, f"--backfill-minutes={HISTORY_MIN}"], stdout=demo.log, stderr=subprocess.STDOUT
-    )
+    first_s = began_s()
+    history = f"--backfill-minutes={(time.time_ns() / 1e9 - first_s) / 60:.3f}"
+    process = subprocess.Popen([*command, broker, history], stdout=demo.log, stderr=subprocess.STDOUT)
     try:
         wait_until("every scenario live and caught up", lambda: caught_up(demo), within_s=180)
-        yield {bed["bed"]: bed for bed in scenario_beds(demo)}
+        yield {bed["bed"]: bed | {"began_s": first_s} for bed in scenario_beds(demo)}
     finally:
         process.terminate()
         process.wait(20)
@@ -57,17 +62,20 @@ def end_ms(bed: dict[str, Any]) -> float:
 def test_a_scenario_comes_out_live_as_it_states(played: dict[str, Any], scenario: Scenario):
     bed = played[scenario.name]
     expected = scenario.expected
-    began_ms = end_ms(bed) - HISTORY_MIN * 60_000
+    settled_ms = (bed["began_s"] + expected.warm_up_s) * 1000
     assert bed["vitals"]["is_test"]
     assert len(bed["analysis"]["fetuses"]) == (2 if scenario.is_twin else 1)
     for reading in bed["analysis"]["fetuses"]:
         segments = [
             segment
             for segment in reading["segments"]
-            if reading["origin_ms"] + segment["start_s"] * 1000 >= began_ms + expected.warm_up_s * 1000
+            if reading["origin_ms"] + segment["start_s"] * 1000 >= settled_ms
         ]
         assert segments
         assert {segment["level"] for segment in segments} == {expected.level}
         if expected.level is not None:
             assert {segment["cell"] for segment in segments} == {expected.cell}
-        assert reading["level"] == expected.level
+            # Between segments the level may be raised at once, and comes down with the next one.
+            assert reading["level"] >= expected.level
+        else:
+            assert reading["level"] is None
