@@ -1,6 +1,7 @@
 """The analysis of beds from samples to classifications: one code for live beds and for whole records."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import numpy as np
@@ -14,14 +15,20 @@ from hub.dsp.event_model import load_event_model
 from hub.dsp.events import find_accelerations, find_decelerations
 from hub.dsp.false_signal import FalseSignal, estimate_false_signal
 from hub.dsp.features import FALSE_AT, BedFindings, compute_window_features, mark_events
+from hub.dsp.learned import estimate_learned, load_network
 from hub.dsp.quality import find_spikes, remove_impossible
 from hub.dsp.sinusoidal import find_sinusoidal, is_cycle
+from hub.dsp.suspicion import count_low_rates, join_learned
 from hub.dsp.variability import compute_variability, spread_pieces
 from hub.model import FS_HZ, Acceleration, Analysis, BoolArray, Classification, Deceleration, FloatArray
 
 _T = TypeVar("_T")
 
-ALGORITHM: Final = "ctg-hub rules 1" if load_event_model() is None else "ctg-hub rules 1, events 1"
+ALGORITHM: Final = ", ".join(
+    ["ctg-hub rules 1"]
+    + ["false signal 1"] * (load_network() is not None)
+    + ["events 1"] * (load_event_model() is not None)
+)
 """Changes whenever the same samples may lead to another answer."""
 
 LOWEST_FS_HZ: Final = 1.0
@@ -40,6 +47,7 @@ def analyse(
     iup: npt.ArrayLike | None = None,
     segment_offset_s: float = 0.0,
     modifiers: frozenset[str] = frozenset(),
+    use_learned: bool = True,
 ) -> Analysis:
     """Analyse the heart rate of one fetus.
 
@@ -61,6 +69,9 @@ def analyse(
         every 600 s from it.
     modifiers : frozenset of str, optional
         Background recorded by people; see `WindowFeatures.modifiers`.
+    use_learned : bool, optional
+        Let the learned detector judge which signal is false, if its weights are
+        there; else rules alone do.
 
     Returns
     -------
@@ -101,6 +112,7 @@ def analyse(
         iup=row(iup),
         segment_offset_s=segment_offset_s,
         modifiers=[modifiers],
+        use_learned=use_learned,
     )[0]
 
 
@@ -114,6 +126,7 @@ def analyse_beds(
     iup: npt.ArrayLike | None = None,
     segment_offset_s: float = 0.0,
     modifiers: Sequence[frozenset[str]] | None = None,
+    use_learned: bool = True,
 ) -> list[Analysis]:
     """Analyse many fetuses at once; each row gets the answer that `analyse` gives for it alone.
 
@@ -131,6 +144,8 @@ def analyse_beds(
         Time of a segment boundary, in s from the first sample.
     modifiers : sequence of frozenset of str, length n_beds, optional
         Background recorded by people.
+    use_learned : bool, optional
+        As in `analyse`.
 
     Returns
     -------
@@ -153,7 +168,10 @@ def analyse_beds(
     source = _grid_index(n_given, fs)
     toco_4, mhr_4, iup_4 = (x[:, source] for x in channels)
     raw = rate[:, source]
-    clean, false = remove_false(raw, remove_impossible(mhr_4))
+    mother = remove_impossible(mhr_4)
+    network = load_network() if use_learned else None
+    learned = None if network is None else estimate_learned(network, remove_impossible(raw), mother, toco_4)
+    clean, false = remove_false(raw, mother, learned)
     activity = find_activity(toco_4, iup_4)
     baseline = estimate_baseline(clean)
     accelerations, decelerations = find_events(clean, baseline, activity, weeks)
@@ -180,7 +198,11 @@ def analyse_beds(
         )
         for bed in range(n_beds)
     ]
-    return _read_windows(found, clean, baseline, segment_offset_s, _given_index(n_given, source.size, fs))
+    given = _given_index(n_given, source.size, fs)
+    analyses = _read_windows(found, clean, baseline, segment_offset_s, given)
+    if false.shown is None:
+        return analyses
+    return [replace(a, false_signal=row[given]) for a, row in zip(analyses, false.shown, strict=True)]
 
 
 def _check_call(rate: FloatArray, fs: float, segment_offset_s: float) -> tuple[int, int]:
@@ -230,16 +252,24 @@ def _given_index(n_given: int, n: int, fs: float) -> npt.NDArray[np.intp]:
     return np.minimum((np.arange(n_given) * FS_HZ / fs + 1e-9).astype(np.intp), max(n - 1, 0))
 
 
-def remove_false(raw: FloatArray, mhr: FloatArray) -> tuple[FloatArray, FalseSignal]:
-    """Take out what is no signal or not the fetus; the probabilities say what was taken out and why."""
+def remove_false(
+    raw: FloatArray, mhr: FloatArray, learned: FloatArray | None = None
+) -> tuple[FloatArray, FalseSignal]:
+    """Take out what is no signal or not the fetus; the probabilities say what was taken out and why.
+
+    `learned` are the probabilities of the learned detector; without them rules decide alone.
+    """
     possible = remove_impossible(raw)
     spikes = find_spikes(possible)
     steady = np.where(spikes, np.nan, possible)
     false = estimate_false_signal(steady, mhr)
+    if learned is not None:
+        false = count_low_rates(join_learned(false, learned, possible, mhr), possible, mhr)
     is_wrong = spikes | (np.isfinite(raw) & ~np.isfinite(possible))
     probability = np.where(is_wrong, 1.0, false.probability)
+    shown = None if false.shown is None else np.where(is_wrong, 1.0, false.shown)
     clean = np.where(probability >= FALSE_AT, np.nan, steady)
-    return clean, FalseSignal(probability, false.is_coincident, false.is_doubling_halving, false.is_checked)
+    return clean, replace(false, probability=probability, shown=shown)
 
 
 def find_events(

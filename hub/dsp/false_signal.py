@@ -48,6 +48,8 @@ class FalseSignal:
     is_doubling_halving: BoolArray
     is_checked: BoolArray
     """A maternal rate was there to compare with, shape (n_beds,)."""
+    shown: FloatArray | None = None
+    """Probability for the eye, where it differs from the one that the analysis goes by."""
 
 
 def estimate_false_signal(fhr: FloatArray, mhr: FloatArray) -> FalseSignal:

@@ -22,6 +22,8 @@ ALONG_SHARE: Final = 0.9
 ALONG_BPM: Final = 4.0
 """A trace that has kept so near to the maternal rate for so long is marked whatever the network says (E)."""
 PROBABILITY_ALONG: Final = 0.6
+FAR_OUT: Final = 1e4
+"""No signal goes so far; single precision does."""
 BLOCK_STEPS: Final = 100
 BLOCK_BEDS: Final = 125
 """Beds and steps worked on at a time, so that what is worked on stays in the cache."""
@@ -183,7 +185,7 @@ def estimate_learned(
         group = slice(first, first + BLOCK_BEDS)
         padded = np.full((3, fhr[group].shape[0], n + missing), np.nan, np.float32)
         for k, signal in enumerate((fhr, mhr, toco)):
-            padded[k, :, :n] = signal[group]
+            padded[k, :, :n] = np.clip(signal[group], -FAR_OUT, FAR_OUT)
         probability[group] = _estimate_group(network, padded, is_revised=is_revised)[:, :n]
     probability[np.isnan(fhr)] = np.nan
     return probability

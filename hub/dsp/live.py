@@ -20,6 +20,8 @@ from hub.dsp.contractions import UterineActivity
 from hub.dsp.events import SHALLOW_SPAN_S
 from hub.dsp.false_signal import FalseSignal
 from hub.dsp.features import FALSE_AT, mark_events
+from hub.dsp.learned import load_network
+from hub.dsp.learned_past import LearnedPast
 from hub.dsp.past import (
     DRAWN,
     HOP,
@@ -123,6 +125,8 @@ class LiveAnalysis:
 
     def __init__(self, capacity: int = 16) -> None:
         self.past = Past(capacity)
+        network = load_network()
+        self._learned = None if network is None else LearnedPast(network)
 
     def plan(self, row: int, *, first: int, head: int, changed_from: int | None = None) -> Plan | None:
         """Tell what to read next for a row; None while there is nothing new.
@@ -202,12 +206,24 @@ class LiveAnalysis:
         is_restless = has_mother | _has_steps(
             signals.fhr[:, max(tail.start - round(JUMP_REACH_S * FS_HZ), 0) :]
         )
+        is_restless |= self._follow_learned(plans, rows, ends, signals, n - tail.start)
         for k in np.array_split(np.flatnonzero(is_restless), -(-np.count_nonzero(is_restless) // 64) or 1):
-            _, judged = remove_false(signals.fhr[k], remove_impossible(signals.mhr[k]))
+            learned = None if self._learned is None else self._learned.read(rows[k], first[k], signals.fhr[k])
+            _, judged = remove_false(signals.fhr[k], remove_impossible(signals.mhr[k]), learned)
             fresh[k] = pack_false(judged)[:, tail]
         packed[:, tail] = np.where(is_new, fresh, packed[:, tail])
         write_ring(past.false, rows, first + tail.start, packed[:, tail])
         return unpack_false(packed, ends - past.maternal[rows] <= RECORD_MIN * MINUTE)
+
+    def _follow_learned(
+        self, plans: Sequence[Plan], rows: Ticks, ends: Ticks, signals: Signals, n: int
+    ) -> BoolArray:
+        """Let the learned detector follow the signal; say which rows it suspects in the last `n` ticks."""
+        if self._learned is None:
+            return np.zeros(rows.size, np.bool_)
+        is_new = np.array([plan.is_changed or plan.is_jump for plan in plans])
+        self._learned.follow(self.past, rows, ends, is_new, (signals.fhr, signals.mhr, signals.toco))
+        return self._learned.find_suspect(rows, ends - n, n)
 
     def _read_baseline(self, rows: Ticks, starts: Ticks) -> BaselinePast:
         minute = starts // MINUTE % SAMPLES_KEPT_MIN

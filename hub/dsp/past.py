@@ -77,6 +77,8 @@ class Past:
         self.busy = np.full((capacity, SAMPLES_KEPT_MIN), Busy.INSIDE, np.uint8)
         self.path = np.zeros((capacity, SAMPLES_KEPT_MIN * MINUTE // STEP), np.float32)
         self.false = np.zeros((capacity, SAMPLES_KEPT_MIN * MINUTE), np.uint8)
+        self.learned: Ticks = np.arange(capacity)
+        """Row in which the learned detector's state is found: of a copy, the row that was copied."""
         self.line = np.zeros((capacity, FINDINGS_KEPT_MIN * MINUTE // DRAWN), np.float32)
         self.pieces = np.zeros((capacity, FINDINGS_KEPT_MIN), np.float32)
         self.hops = np.zeros((capacity, FINDINGS_KEPT_MIN * MINUTE // HOP), np.float32)
@@ -120,6 +122,7 @@ class Past:
         self.findings[row] = Findings()
         for x in (self.begin, self.end, self.origin, self.maternal):
             x[row] = 0
+        self.learned[row] = row
         self.busy[row] = Busy.INSIDE
         for ring in (self.line, self.pieces, self.hops):
             ring[row] = np.nan

@@ -1,5 +1,6 @@
 """What rules and the network together say of a trace: what is kept of each, and what is never marked."""
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -10,8 +11,7 @@ from hub.dsp.false_signal import (
     FalseSignal,
 )
 from hub.dsp.features import FALSE_AT
-from hub.dsp.learned import AlongStream, count_last, estimate_learned
-from hub.dsp.network import Network
+from hub.dsp.learned import AlongStream, count_last
 from hub.dsp.quality import hold_last
 from hub.dsp.running import find_last
 from hub.model import FS_HZ, BoolArray, FloatArray
@@ -28,24 +28,24 @@ APART_TWICE_BPM: Final = 10.0
 APART_SHARE: Final = 0.95
 DENIED: Final = 0.05
 """So little is said only of a trace that has a clear course of its own: it lies near the mother by chance."""
+PROBABILITY_DIGITS: Final = 2
+"""More would be noise: matrix products of other shapes differ in the seventh digit."""
 PROBABILITY_OWN: Final = 0.4
 """Suspected, but not taken out of the analysis."""
 
 
-def judge_signal(
-    false: FalseSignal, network: Network, fhr: FloatArray, mhr: FloatArray, toco: FloatArray
-) -> FalseSignal:
+def join_learned(false: FalseSignal, learned: FloatArray, fhr: FloatArray, mhr: FloatArray) -> FalseSignal:
     """Join what the network says of some beds to what the rules found.
 
     Parameters
     ----------
     false : FalseSignal
         By `estimate_false_signal`.
-    network : Network
-        By `load_network`.
-    fhr, mhr, toco : ndarray, shape (n_beds, n_samples)
-        Heart rates in beats/min and uterine activity in monitor units at 4 Hz.
-        NaN marks signal loss; an absent channel is all NaN.
+    learned : ndarray, shape (n_beds, n_samples)
+        Probabilities by `estimate_learned`, NaN where there is no sample.
+    fhr, mhr : ndarray, shape (n_beds, n_samples)
+        Heart rates in beats/min at 4 Hz.  NaN marks signal loss; an absent channel is
+        all NaN.
 
     Returns
     -------
@@ -55,11 +55,7 @@ def judge_signal(
         bradycardia that is the fetus' own by `find_own_bradycardia` is never marked
         by the network.  What the rules say of the state of coincidence is left alone.
     """
-    return join_learned(false, estimate_learned(network, fhr, mhr, toco), fhr, mhr)
-
-
-def join_learned(false: FalseSignal, learned: FloatArray, fhr: FloatArray, mhr: FloatArray) -> FalseSignal:
-    """Join probabilities of the network, shape (n_beds, n_samples), to what the rules found."""
+    learned = np.round(learned, PROBABILITY_DIGITS)
     probability = learned.copy()
     low = np.flatnonzero(((learned >= FALSE_AT) & (fhr < LOW_BPM)).any(axis=-1))
     if low.size:
@@ -68,9 +64,24 @@ def join_learned(false: FalseSignal, learned: FloatArray, fhr: FloatArray, mhr: 
     is_guess = (false.probability == PROBABILITY_SWITCHED) | (false.probability == PROBABILITY_ALONG)
     is_denied = (false.probability >= FALSE_AT) & (learned < DENIED)
     kept = np.where(is_guess | is_denied, 0.0, false.probability)
-    return FalseSignal(
-        np.fmax(probability, kept), false.is_coincident, false.is_doubling_halving, false.is_checked
-    )
+    return replace(false, probability=np.fmax(probability, kept))
+
+
+def count_low_rates(false: FalseSignal, fhr: FloatArray, mhr: FloatArray) -> FalseSignal:
+    """Let low rates count while no mother is there to take them for.
+
+    A rate under 110 beats/min that was suspected is not taken out of the analysis
+    while there was no maternal rate for a minute: what looks like the mother may be a
+    bradycardia, and that must be read as one.  What is shown stays as it was.
+    """
+    is_low = (false.probability >= FALSE_AT) & (fhr < LOW_BPM)
+    if not is_low.any():
+        return false
+    last = find_last(np.isfinite(mhr))
+    is_unchecked = (last < 0) | (np.arange(fhr.shape[-1]) - last > OWN_S * FS_HZ)
+    capped = np.minimum(false.probability, PROBABILITY_OWN)
+    counted = np.where(is_low & is_unchecked, capped, false.probability)
+    return replace(false, probability=counted, shown=false.probability)
 
 
 def find_own_bradycardia(fhr: FloatArray, mhr: FloatArray, is_marked: BoolArray) -> BoolArray:

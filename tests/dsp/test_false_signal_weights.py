@@ -1,5 +1,6 @@
 """The shipped weights do what they were trained for, on signals they were not trained on."""
 
+import sys
 from functools import cache
 
 import numpy as np
@@ -7,11 +8,12 @@ import pytest
 
 from device_sim.records import list_shipped, read_shipped
 from device_sim.scenarios import SCENARIOS, scenario_signals
+from hub.dsp import analyse
 from hub.dsp.false_signal import estimate_false_signal
 from hub.dsp.false_signal_features import N_FEATURES
-from hub.dsp.learned import WEIGHTS, LearnedStream, load_network
+from hub.dsp.learned import WEIGHTS, LearnedStream, estimate_learned, load_network
 from hub.dsp.network import Network
-from hub.dsp.suspicion import judge_signal
+from hub.dsp.suspicion import join_learned
 from hub.model import FloatArray
 
 MIN = 240
@@ -27,8 +29,9 @@ def shipped() -> Network:
 
 def judge(fhr: FloatArray, mhr: FloatArray, toco: FloatArray) -> FloatArray:
     signals = (fhr[None], mhr[None], toco[None])
-    probability: FloatArray = judge_signal(
-        estimate_false_signal(*signals[:2]), shipped(), *signals
+    learned = estimate_learned(shipped(), *signals)
+    probability: FloatArray = join_learned(
+        estimate_false_signal(*signals[:2]), learned, *signals[:2]
     ).probability[0]
     return probability
 
@@ -95,3 +98,18 @@ def test_most_of_a_real_recording_is_believed(name: str):
     toco = np.full_like(fhr, np.nan) if record.toco is None else record.toco.astype(np.float64)
     found = judge(fhr, np.full_like(fhr, np.nan), toco)
     assert (found[np.isfinite(fhr)] >= 0.5).mean() < 0.1
+
+
+def test_rules_alone_judge_where_that_is_asked_for():
+    fhr, mhr, toco = captured()
+    unknown = np.full_like(mhr, np.nan)
+    learned, by_rules = (analyse(fhr, toco, unknown, use_learned=x).false_signal for x in (True, False))
+    assert (learned[CAPTURE] >= 0.5).mean() > 0.9
+    assert (by_rules[CAPTURE] >= 0.5).mean() < 0.1
+
+
+def test_without_the_weights_rules_alone_judge(monkeypatch: pytest.MonkeyPatch):
+    fhr, mhr, toco = captured()
+    by_rules = analyse(fhr, toco, mhr, use_learned=False)
+    monkeypatch.setattr(sys.modules["hub.dsp.analyse"], "load_network", lambda: None)
+    np.testing.assert_array_equal(analyse(fhr, toco, mhr).false_signal, by_rules.false_signal)

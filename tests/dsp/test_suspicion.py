@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hub.dsp.false_signal import estimate_false_signal
-from hub.dsp.suspicion import find_own_bradycardia, join_learned
+from hub.dsp.suspicion import count_low_rates, find_own_bradycardia, join_learned
 from hub.model import BoolArray, FloatArray
 
 MIN = 240
@@ -116,3 +116,27 @@ def test_lost_samples_stay_without_probability():
     learned = np.where(np.isfinite(fhr), 0.1, np.nan)
     joined = join_learned(estimate_false_signal(fhr, NONE), learned, fhr, NONE)
     np.testing.assert_array_equal(np.isnan(joined.probability), np.isnan(fhr))
+
+
+def test_a_low_rate_counts_while_no_mother_is_there_to_check_it_and_stays_shown():
+    fhr = trace(75.0)
+    suspected = join_learned(estimate_false_signal(fhr, NONE), np.full((1, N), 0.9), fhr, NONE)
+    counted = count_low_rates(suspected, fhr, NONE)
+    assert (counted.probability < 0.5).all()
+    assert counted.shown is not None
+    assert (counted.shown >= 0.5).all()
+
+
+def test_a_low_rate_near_a_known_mother_does_not_count():
+    fhr, mhr = trace(75.0), trace(77.0, seed=1)
+    mhr[0, 10 * MIN :] = np.nan
+    suspected = join_learned(estimate_false_signal(fhr, mhr), np.full((1, N), 0.9), fhr, mhr)
+    counted = count_low_rates(suspected, fhr, mhr).probability[0]
+    assert (counted[: 11 * MIN] >= 0.5).all()
+    assert (counted[11 * MIN + 4 :] < 0.5).all()
+
+
+def test_suspected_signal_in_the_usual_range_is_taken_out_with_or_without_a_mother():
+    fhr = trace(135.0)
+    suspected = join_learned(estimate_false_signal(fhr, NONE), np.full((1, N), 0.9), fhr, NONE)
+    assert count_low_rates(suspected, fhr, NONE) is suspected
