@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -40,6 +41,8 @@ def _refuse_constant(name: str) -> None:
 @app.command()
 def serve() -> None:
     """Run the hub; its settings are the CTG_… variables of the environment."""
+    # The matrices of the analysis are small: threads of the linear algebra only wait for one another.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from hub.app import serve as run_hub  # the other commands start without the database and web libraries
     from hub.errors import SettingsError
     from hub.settings import read_settings
