@@ -73,9 +73,11 @@ def throwaway_server(*, on_disk: bool = False) -> Iterator[EmbeddedPostgres]:
             yield server
         finally:
             for pid in _processes_in(server._prepared.data):
-                os.kill(pid, signal.SIGCONT)  # a test that failed may have left it frozen
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)  # a test that failed may have left it frozen
             if server.pid is not None:
-                os.kill(server.pid, signal.SIGQUIT)  # no checkpoint first
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(server.pid, signal.SIGQUIT)  # no checkpoint first
             server.stop()
 
 

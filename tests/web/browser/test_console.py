@@ -182,7 +182,7 @@ def test_a_console_that_was_frozen_starts_afresh_instead_of_drawing_old_data_as_
     renderers = [
         process
         for process in psutil.Process().children(recursive=True)
-        if "--type=renderer" in " ".join(process.cmdline())
+        if process.status() != psutil.STATUS_ZOMBIE and "--type=renderer" in " ".join(process.cmdline())
     ]
     assert renderers
     woken_at_s = time.monotonic() + 6
