@@ -74,8 +74,12 @@ def test_a_scenario_comes_out_live_as_it_states(played: dict[str, Any], scenario
         assert segments
         assert {segment["level"] for segment in segments} == {expected.level}
         if expected.level is not None:
-            # A segment that ends in the first two minutes of a long fall may name it late, at the same level.
-            assert expected.cell in {segment["cell"] for segment in segments}
+            cells = {segment["cell"] for segment in segments}
+            if scenario.name == "prolonged_mild":
+                # Not as stated yet: in its first two minutes such a fall reads as late, at the same level.
+                assert cells - {expected.cell} <= {"I/normal/late_severe"}
+                cells &= {expected.cell}
+            assert cells == {expected.cell}
             # Between segments the level may be raised at once, and comes down with the next one.
             assert reading["level"] >= expected.level
         else:
