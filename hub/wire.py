@@ -27,6 +27,7 @@ from hub.model import (
     FrameFlag,
     MonitorStatus,
     SignalQuality,
+    TimeExchange,
     Transducer,
     WaveEntry,
     WaveFrame,
@@ -48,6 +49,7 @@ LATEST_MS: Final = 7_258_118_400_000
 _MAGIC = 0xC7
 _VERSION = 1
 _HEADER = struct.Struct(">BBIIHIBBBB")  # t0 is 48 bits wide: its upper 16, then its lower 32
+_TIMES = struct.Struct(">3Q")
 _HR_MISSING = 0x8000
 _HR_VALUE = 0x07FF
 _MEASURED: Final[dict[int, tuple[np.dtype[Any], float, int]]] = {
@@ -352,6 +354,24 @@ def decode_json(payload: bytes | str, kind: type[T], *, max_bytes: int = MAX_JSO
     return message
 
 
+# ------------------------------------------------------------------- time exchange
+
+
+def encode_time(exchange: TimeExchange) -> bytes:
+    """Encode a question or an answer of the clock exchange: three u64, Unix ms UTC."""
+    return _TIMES.pack(exchange.asked_ms, exchange.received_ms, exchange.answered_ms)
+
+
+def decode_time(payload: bytes) -> TimeExchange:
+    """Decode a question or an answer of the clock exchange.  Raises WireError."""
+    if len(payload) != _TIMES.size:
+        raise WireError(WireFault.SIZE, f"time: expected {_TIMES.size} bytes, got {len(payload)}")
+    exchange = TimeExchange(*_TIMES.unpack(payload))
+    if max(exchange.asked_ms, exchange.received_ms, exchange.answered_ms) > LATEST_MS:
+        raise WireError(WireFault.TIME, f"time: expected Unix ms before 2200, got {exchange}")
+    return exchange
+
+
 # ------------------------------------------------------------------------- topics
 
 
@@ -368,6 +388,7 @@ class TopicKind(StrEnum):
     EVENT = "event"
     ACK = "ack"
     ADVICE = "advice"
+    CREDIT = "credit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +401,7 @@ class Topic:
 
 
 _NAME = r"[A-Za-z0-9_-]{1,32}"
-_SITE_TOPIC = re.compile(rf"ctg/v1/({_NAME})/(status|health|time|cmd)")
+_SITE_TOPIC = re.compile(rf"ctg/v1/({_NAME})/(status|health|time|cmd|credit)")
 _BED_TOPIC = re.compile(rf"ctg/v1/({_NAME})/({_NAME})/(state|wave/live|wave/fill|event|ack|advice)")
 
 

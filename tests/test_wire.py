@@ -24,6 +24,7 @@ from hub.model import (
     SignalQuality,
     SiteState,
     SiteStatus,
+    TimeExchange,
     Transducer,
     WaveEntry,
     WaveFrame,
@@ -35,10 +36,12 @@ from hub.wire import (
     decode_batch,
     decode_fill,
     decode_json,
+    decode_time,
     decode_wave,
     encode_batch,
     encode_fill,
     encode_json,
+    encode_time,
     encode_wave,
     parse_topic,
     samples_from_values,
@@ -303,3 +306,14 @@ def test_a_topic_outside_the_tree_is_refused(name: str):
 def test_a_numpy_scalar_in_a_finding_does_not_stop_a_message():
     event = BedEvent(id="01JD", kind=EventKind.NIBP, t_ms=5, values={"systolic_mmhg": np.float64(118.5)})
     assert decode_json(encode_json(event), BedEvent).values == {"systolic_mmhg": 118.5}
+
+
+def test_a_time_exchange_survives_the_wire_and_garbage_is_refused():
+    question = TimeExchange(1_795_000_000_123)
+    answer = TimeExchange(1_795_000_000_123, 1_795_000_000_200, 1_795_000_000_201)
+    assert len(encode_time(question)) == 24
+    assert decode_time(encode_time(question)) == question
+    assert decode_time(encode_time(answer)) == answer
+    for garbage in (b"", b"\x00" * 23, b"\xff" * 24):
+        with pytest.raises(WireError):
+            decode_time(garbage)

@@ -88,3 +88,70 @@ class Advice:
     author: str
     text: str
     strip_t_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteHealth:
+    """`ctg/v1/{site}/health`: what the site's agent says of itself, every 30 s; None is not measured."""
+
+    t_ms: int
+    backlog_frames: int
+    """Frames in the outbox that the hub has not confirmed."""
+    oldest_unacked_ms: int | None = None
+    outbox_bytes: int | None = None
+    disk_free_percent: float | None = None
+    cpu_percent: float | None = None
+    memory_mb: float | None = None
+    rtt_ms: float | None = None
+    clock_offset_ms: float | None = None
+    """Hub's clock less the site's, by the exchange on `…/time`."""
+    live_batch_s: float | None = None
+    rejected: dict[str, int] = field(default_factory=dict)
+    """What devices sent that was refused, by driver and fault, since the agent's start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillCredit:
+    """`ctg/v1/{site}/credit`: how many frames a second the hub takes from the site's fill lane now.
+
+    Without a credit within `valid_s` of its arrival a site fills at its own modest rate.
+    """
+
+    frames_per_s: float
+    valid_s: float = 30.0
+
+
+class CommandKind(StrEnum):
+    RESEND = "resend"
+    RELOAD = "reload"
+    LOG = "log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteCommand:
+    """`ctg/v1/{site}/cmd`: one of three things that the hub may ask of an agent; all else is refused.
+
+    `resend` names a bed and a span: frames that start in it are sent again although they were
+    acknowledged (a restored database).  `reload` reads the configuration again.  `log` sets the
+    level named in `text`.
+    """
+
+    id: str
+    kind: CommandKind
+    bed: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeExchange:
+    """`ctg/v1/{site}/time`: the site asks with `asked_ms`, the hub's answer carries all three.
+
+    Times are Unix ms UTC, each on the clock of who wrote it; 0 is not yet known, so a message
+    with `received_ms` 0 is a question.
+    """
+
+    asked_ms: int
+    received_ms: int = 0
+    answered_ms: int = 0
