@@ -289,8 +289,8 @@ def test_an_unknown_field_is_ignored_and_a_wrong_type_named():
 
 @pytest.mark.parametrize("kind", list(TopicKind))
 def test_a_topic_is_built_and_taken_apart_alike(kind: TopicKind):
-    is_of_site = kind in {TopicKind.STATUS, TopicKind.HEALTH, TopicKind.TIME, TopicKind.CMD}
-    bed = None if is_of_site else "bed3"
+    of_site = {TopicKind.STATUS, TopicKind.HEALTH, TopicKind.TIME, TopicKind.CMD, TopicKind.CREDIT}
+    bed = None if kind in of_site else "bed3"
     parsed = parse_topic(topic("h012", bed, kind))
     assert (parsed.site, parsed.bed, parsed.kind) == ("h012", bed, kind)
 
