@@ -194,3 +194,58 @@ def test_a_console_that_was_frozen_starts_afresh_instead_of_drawing_old_data_as_
     assert screen.page.evaluate("window.ctgApp.link.why") == "this console was frozen"
     wait_until("live tiles again", lambda: "dark" not in screen.freshest(), within_s=5)
     assert screen.page.locator("#lost").is_hidden()
+
+
+WATCH_SPAN = """([keys, from, to]) => {
+  // What the console holds of a span, ten times a second: {bed: [ticks as live, ticks as late]}.
+  window.watched = [];
+  const look = () => {
+    const held = {};
+    for (const key of keys) {
+      const ring = window.ctgApp.store.bed(key).ring;
+      held[key] = [0, 0];
+      for (let tick = from / 250; tick < to / 250; tick++) {
+        const hasValue = ["fhr1", "fhr2", "mhr", "toco"].some((name) => !Number.isNaN(ring.at(name, tick)));
+        if (hasValue) held[key][ring.isLate(tick) ? 1 : 0] += 1;
+      }
+    }
+    window.watched.push({ joined: document.querySelector("#lost").hidden, held });
+  };
+  window.setInterval(look, 100);
+}"""
+
+
+def test_after_a_killed_hub_the_console_rejoins_and_the_gap_is_a_gap_until_it_is_filled_as_late(
+    screen: Screen, chain: Demo
+):
+    page = screen.page
+    keys = [f"{bed['site']}/{bed['bed']}" for bed in chain.beds()]
+    killed_ms = time.time_ns() // 10**9 * 1000
+    chain.child("hub").kill()
+    page.wait_for_selector("#lost:not([hidden])", timeout=3000)
+    # Nothing listened in this second, however quickly the hub was back.
+    span = (killed_ms + 1000, killed_ms + 2000)
+    page.evaluate(WATCH_SPAN, [keys, *span])
+    page.wait_for_selector("#lost", state="hidden", timeout=30000)
+    wait_until("live tiles again", lambda: "dark" not in screen.freshest(), within_s=15)
+
+    def held() -> dict[str, list[int]]:
+        newest: dict[str, list[int]] = page.evaluate("() => window.watched.at(-1).held")
+        return newest
+
+    wait_until(
+        "the sites to fill the second that the hub missed",
+        # A recording may have lost all its signals just then.
+        lambda: sum(late > 0 for _, late in held().values()) >= len(keys) - 2,
+        within_s=90,
+    )
+    watched = page.evaluate("() => window.watched")
+    assert any(
+        moment["joined"] and not any(late for _, late in moment["held"].values()) for moment in watched
+    ), "the gap was never seen as a gap"
+    assert not any(live for moment in watched for live, _ in moment["held"].values())
+    for key, (_, late) in held().items():
+        site, name = key.split("/")
+        strip = chain.get(f"/api/v1/beds/{site}/{name}/strip", params={"from": span[0], "to": span[1]}).json()
+        stored = [any(values[tick] is not None for values in strip["channels"].values()) for tick in range(4)]
+        assert late == sum(stored), key
