@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.dsp import rules
+from hub.dsp.chosen_weights import SHIPPED, find_weights
 from hub.dsp.contraction_model import ContractionModel
 from hub.dsp.event_features import FEATURES, IntArray, describe_stretches, is_worth_a_look, measure_peaks
 from hub.model import FS_HZ, BoolArray, FloatArray
 
-WEIGHTS: Final = Path(__file__).parent / "weights" / "events.npz"
+WEIGHTS: Final = SHIPPED / "events.npz"
 
 PROTECTED_FALL_BPM: Final = 40.0
 PROTECTED_FALL_S: Final = 30.0
@@ -119,15 +120,19 @@ class EventModel:
         )
 
 
-@cache
-def load_event_model(path: Path = WEIGHTS) -> EventModel | None:
-    """Read the weights once; None if the file is not there, and then the rules decide alone.
+def load_event_model(path: Path | None = None) -> EventModel | None:
+    """Read the weights, those in use if no path is given; None if there is no file: then rules do alone.
 
     Raises
     ------
     KeyError, ValueError
         If the file is there but is not a weights file for these features.
     """
+    return _read_model(find_weights(WEIGHTS.name) if path is None else path)
+
+
+@cache
+def _read_model(path: Path) -> EventModel | None:
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as file:

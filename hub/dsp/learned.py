@@ -8,12 +8,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from hub.dsp.chosen_weights import SHIPPED, find_weights
 from hub.dsp.false_signal_features import FeatureStream
 from hub.dsp.network import LIVE_AHEAD, REVISED_AHEAD, HeadStream, Network, RecurrentStream
 from hub.dsp.running import STEP_SAMPLES, BedIndex, Float32Array, RealArray, Rows, copy_rows
 from hub.model import FS_HZ, BoolArray, FloatArray
 
-WEIGHTS: Final = Path(__file__).parent / "weights" / "false_signal.npz"
+WEIGHTS: Final = SHIPPED / "false_signal.npz"
 LIVE_DELAY: Final = sum(LIVE_AHEAD) * STEP_SAMPLES
 REVISED_DELAY: Final = sum(REVISED_AHEAD) * STEP_SAMPLES
 """Samples by which the answers come later, besides the rest of their step."""
@@ -29,15 +30,19 @@ BLOCK_BEDS: Final = 125
 """Beds and steps worked on at a time, so that what is worked on stays in the cache."""
 
 
-@cache
-def load_network(path: Path = WEIGHTS) -> Network | None:
-    """Read the weights once; None if the file is not there, and then rules must do alone.
+def load_network(path: Path | None = None) -> Network | None:
+    """Read the weights, those in use if no path is given; None if there is no file: then rules do alone.
 
     Raises
     ------
     KeyError, ValueError
         If the file is there but is not a weights file.
     """
+    return _read_network(find_weights(WEIGHTS.name) if path is None else path)
+
+
+@cache
+def _read_network(path: Path) -> Network | None:
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as file:
