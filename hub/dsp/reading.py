@@ -11,7 +11,7 @@ from hub.dsp import rules
 from hub.dsp.analyse import ALGORITHM
 from hub.dsp.classify import classify_window
 from hub.dsp.events import PROVISIONAL_S
-from hub.dsp.features import BedFindings, compute_window_features
+from hub.dsp.features import BedFindings, WindowFeatures, compute_window_features
 from hub.dsp.past import DRAWN, FINDINGS_KEPT_MIN, MINUTE, Findings, Past, read_ring
 from hub.dsp.sinusoidal import SinusoidalRun, is_cycle
 from hub.model import (
@@ -21,6 +21,7 @@ from hub.model import (
     Classification,
     Contraction,
     Deceleration,
+    DecelerationKind,
     FloatArray,
 )
 
@@ -247,7 +248,7 @@ def _join_spans(
 def _read_segments(
     past: Past, plan: "Plan", found: BedFindings, known: Sequence[Classification]
 ) -> list[Classification]:
-    """Classify the segments that lie in the stretch: anew once a minute."""
+    """Classify the segments that lie in the stretch: anew once a minute, one that waits at each update."""
     origin = int(past.origin[plan.row])
     first = -(-max(plan.start, plan.begin) // SEGMENT) * SEGMENT
     is_full = plan.is_fresh or plan.is_changed or (plan.end - plan.start) % MINUTE == 0
@@ -268,6 +269,10 @@ def _read_segments(
             is_rolling=False,
         )
         read = classify_window(features)
+        if is_provisional and _hangs_on_open_fall(features, read):
+            if old is not None:
+                segments.append(old)
+            continue
         is_told = old is not None and not old.is_provisional
         is_other = old is not None and (read.level, read.cell, read.indeterminate) != (
             old.level,
@@ -277,6 +282,21 @@ def _read_segments(
         is_revised = old is not None and (old.is_revised or (is_told and is_other))
         segments.append(replace(read, is_provisional=is_provisional, is_revised=is_revised))
     return segments
+
+
+def _hangs_on_open_fall(features: WindowFeatures, read: Classification) -> bool:
+    """Say whether a segment hangs on a fall that is still going on and may yet be prolonged.
+
+    Kind and severity of a fall are read once it has ended or lasted 2 min (clinical rules
+    1.5); until then nothing is told of the segment.  The rolling window raises the level.
+    """
+    decided = tuple(
+        d for d in features.decelerations if not d.is_ongoing or d.kind is DecelerationKind.PROLONGED
+    )
+    if len(decided) == len(features.decelerations):
+        return False
+    without = classify_window(replace(features, decelerations=decided))
+    return (without.level, without.cell) != (read.level, read.cell)
 
 
 def _is_cut(segment: Classification, first: int) -> bool:

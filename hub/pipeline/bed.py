@@ -16,6 +16,7 @@ from hub.model import (
     BedEvent,
     BedState,
     Channel,
+    Indeterminate,
     LevelSpan,
     MonitorStatus,
     SignalQuality,
@@ -36,6 +37,7 @@ PAUSE_TICKS: Final = FORGOTTEN_MIN * MINUTE
 """After a longer pause the record begins anew."""
 
 EVENTS_KEPT: Final = 100
+SegmentForm = tuple[int | None, str | None, Indeterminate | None]
 FETUS_CHANNELS: Final = {Channel.FHR1: 1, Channel.FHR2: 2, Channel.FHR3: 3}
 
 
@@ -59,8 +61,8 @@ class FetusRecord:
     baseline_bpm: float = math.nan
     """Newest baseline from live data, NaN while there is none; only adds to the raw-rate limits."""
     ribbon: deque[LevelSpan] = field(default_factory=deque)
-    last_segment_ms: int = 0
-    """End of the newest complete segment that was handed to the store."""
+    stored: dict[int, SegmentForm] = field(default_factory=dict)
+    """Level, cell and reason as last handed to the store, by the end of the segment in ms."""
     has_signal: bool = False
     """A sample of it was seen; a fetus that was only supposed goes when another shows itself."""
     error: str | None = None
@@ -109,6 +111,8 @@ class Bed:
     """The same among live samples, which come out of order at times."""
     late_until: int = 0
     """Behind the newest tick that was filled in late."""
+    conflict_until_s: float = -1.0
+    """Monotonic time up to which a frame that claimed the identity of another is spoken of."""
     rate_fault: str | None = None
     """Why the raw-rate path failed at this bed."""
     had_late: bool = False
@@ -164,7 +168,7 @@ class Bed:
                 record.coincident_since_ms += to_ms - from_ms
             if to_ms >= from_ms:
                 continue
-            record.last_segment_ms = min(record.last_segment_ms, to_ms)
+            record.stored = {end_ms: form for end_ms, form in record.stored.items() if end_ms <= to_ms}
             record.shown = _before(record.shown, to_ms)
             record.alerting = _before(record.alerting, to_ms)
             while record.ribbon and record.ribbon[-1].start_ms >= to_ms:

@@ -32,7 +32,7 @@ from hub.model import (
     WaveFrame,
 )
 from hub.pipeline.analysis import SEGMENT_S, BedResult, FetusResult, FetusWork, Round
-from hub.pipeline.bed import Bed, FetusRecord, Site
+from hub.pipeline.bed import Bed, FetusRecord, SegmentForm, Site
 from hub.pipeline.gate import CONTINUOUS_MS, Verdict
 from hub.pipeline.observe import (
     SILENT_MS,
@@ -63,6 +63,10 @@ NUMBER_SAMPLES: Final = 2000 // GRID_MS
 """A number shown as current is no older than 2 s within its own trace (design: stale from 3 s)."""
 STALLED_MS: Final = 60_000
 """A bed is analysed every 10 s; without an analysis for this long its level says nothing any more."""
+CONFLICT_S: Final = 60.0
+"""A bed is in conflict for so long after a frame that claimed the identity of another."""
+UNWATCHED_S: Final = 60.0
+"""A bed without room that has not sent for so long is not counted any more."""
 MAX_STATES: Final = 10_000
 """Sites, and beds without a frame, that are remembered: a flood of invented names ends there."""
 SIGNAL_SAMPLES: Final = SEGMENT_S * 1000 // GRID_MS
@@ -94,6 +98,8 @@ class Pipeline:
     def __init__(self, *, boot_id: str, capacity_beds: int = 256) -> None:
         self.boot_id = boot_id
         self.refused_beds = 0
+        self._unwatched_s: dict[tuple[str, str], float] = {}
+        """When a bed without room last sent."""
         self._ring = Ring(capacity_beds)
         self._live = LiveAnalysis(min(capacity_beds, 64))
         self._due = np.zeros(capacity_beds, np.int64)
@@ -187,6 +193,11 @@ class Pipeline:
         elif len(self._states) < MAX_STATES:
             self._states[site, bed] = state
 
+    def note_conflict(self, site: str, bed: str, now_s: float) -> None:
+        """Take from the store that a frame of a bed claimed the identity of another one."""
+        if record := self._beds.get((site, bed)):
+            record.conflict_until_s = now_s + CONFLICT_S
+
     def push_event(self, site: str, bed: str, event: BedEvent) -> bool:
         """Take an event; False for one that is known already."""
         record = self._beds.get((site, bed))
@@ -269,8 +280,11 @@ class Pipeline:
             age_ms = round((now_s - bed.watched_since_s) * 1000)
         faults = {"raw_rate": rate_fault, "level": _level_fault(bed, now_ms if age_ms < SILENT_MS else None)}
         is_contested = bed.gate.is_contested(now_s)
+        has_conflict = now_s < bed.conflict_until_s
         is_calm = (
-            age_ms < SILENT_MS and bed.key not in losses and not any(faults.values()) and not is_contested
+            age_ms < SILENT_MS
+            and bed.key not in losses
+            and not (is_contested or has_conflict or any(faults.values()))
         )
         if is_calm and not bed.alerts.has_open(AlertPath.TECHNICAL):
             return []
@@ -282,6 +296,7 @@ class Pipeline:
             head_ms=self._ring.head_ms(bed.row) or 0,
             faults={path: fault for path, fault in faults.items() if fault is not None},
             is_contested=is_contested,
+            has_conflict=has_conflict,
         )
         return bed.alerts.push_technical(observation, now_ms)
 
@@ -399,10 +414,11 @@ class Pipeline:
         if reading is None:
             return []
         new = []
+        forms: dict[int, SegmentForm] = {}
         for segment in reading.segments:
             end_of_segment_ms = reading.origin * GRID_MS + round(segment.end_s * 1000)
-            if end_of_segment_ms > record.last_segment_ms:
-                record.last_segment_ms = end_of_segment_ms
+            forms[end_of_segment_ms] = (segment.level, segment.cell, segment.indeterminate)
+            if record.stored.get(end_of_segment_ms) != forms[end_of_segment_ms]:
                 new.append(
                     StoredSegment(
                         site=bed.site,
@@ -413,6 +429,7 @@ class Pipeline:
                         algorithm=reading.algorithm,
                     )
                 )
+        record.stored = forms
         return new
 
     def _alert_on_level(self, bed: Bed, one: FetusResult, now_ms: int) -> list[AlertTransition]:
@@ -440,6 +457,14 @@ class Pipeline:
     def bed_keys(self) -> list[tuple[str, str]]:
         """Every bed, in the order of site and bed."""
         return sorted(self._beds)
+
+    def site_statuses(self) -> dict[str, SiteStatus]:
+        """Give what the sites say of themselves."""
+        return {name: site.status for name, site in self._sites.items() if site.status is not None}
+
+    def unwatched(self, now_s: float) -> list[tuple[str, str]]:
+        """Beds that send and for which there is no room."""
+        return [key for key, seen_s in self._unwatched_s.items() if now_s - seen_s < UNWATCHED_S]
 
     def views(
         self, keys: Collection[tuple[str, str]] | None, *, now_s: float, with_analysis: bool
@@ -506,6 +531,8 @@ class Pipeline:
                     "%s/%s: no room for another bed, %d are kept", site, name, self._ring.capacity_beds
                 )
             self.refused_beds += 1
+            if (site, name) in self._unwatched_s or len(self._unwatched_s) < MAX_STATES:
+                self._unwatched_s[site, name] = self._now_s
             return None
         bed = Bed(site, name, row, BedAlerts(site, name), state=self._states.pop((site, name), None))
         self._beds[site, name] = bed

@@ -180,6 +180,22 @@ def test_a_modelled_patient_is_read_live_as_in_whole(name: str):
     assert share == pytest.approx(np.nansum(whole.false_signal > 0.5) / 4 / fhr_s, abs=0.02)
 
 
+@pytest.mark.parametrize("before_s", [30, 60, 100])
+def test_a_segment_that_ends_in_a_fall_is_told_when_the_fall_is_known(before_s: int):
+    """A prolonged fall that begins shortly before the end of a segment is at no time read as a late one."""
+    signals = scenario_signals("prolonged_mild", seed=3, duration_s=3600)
+    onset_s = next(d.onset_s for d in analyse(signals.fhr[0], signals.toco).decelerations if d.onset_s > 1200)
+    cut = round((onset_s + before_s - 1200) * 4)
+    assert signals.toco is not None
+    stream = Stream(LiveAnalysis(), signals.fhr[0][cut : cut + 30 * MIN], signals.toco[cut : cut + 30 * MIN])
+    play([stream])
+    told = {s.cell for reading in stream.told for s in reading.segments if s.start_s >= 600}
+    assert told == {"I/normal/prolonged_mild"}
+    first = next(reading for reading in stream.told if any(s.end_s == 1200 for s in reading.segments))
+    assert (first.end - first.origin) / 4 - 1200 <= 140 - before_s
+    assert not any(s.is_revised for reading in stream.told for s in reading.segments)
+
+
 @SLOW
 @given(chunks_s=st.lists(st.integers(1, 75), min_size=1, max_size=6), name=st.sampled_from(["1017", "1098"]))
 def test_how_the_stream_is_chopped_does_not_matter(chunks_s: list[int], name: str):

@@ -138,3 +138,29 @@ def test_each_complete_segment_reaches_the_store_once():
     run = play(SCENARIOS["reassuring"], seed=15, duration_s=2400)
     starts = [one.origin_ms + round(one.classification.start_s * 1000) for one in run.segments]
     assert starts == [T0_MS + k * 600_000 for k in range(4)]
+
+
+def test_a_segment_that_reads_otherwise_reaches_the_store_again():
+    pipeline = Pipeline(boot_id="test", capacity_beds=4)
+    maker = FrameMaker(*KEY, epoch=7, source=scenario_source("severe_bradycardia", seed=15))
+    frames = [decode_wave(maker.make(k, T0_MS + k * 1000), site=KEY[0], bed=KEY[1]) for k in range(1500)]
+    missing = range(700, 1100)
+    stored: list[StoredSegment] = []
+
+    def read(second: int) -> None:
+        now_ms = T0_MS + second * 1000
+        for _ in range(4):  # a bed that is behind goes on a minute at a time
+            stored.extend(pipeline.accept(run_analysis(pipeline.due_windows()), now_ms).segments)
+
+    for second, frame in enumerate(frames):
+        if second not in missing:
+            pipeline.push_frame(frame, lane=Lane.LIVE, arrived_ms=frame.end_ms, now_s=second + 1.0)
+            if second % 30 == 29:
+                read(second + 1)
+    for second in missing:
+        pipeline.push_frame(frames[second], lane=Lane.FILL, arrived_ms=frames[-1].end_ms, now_s=1500.0)
+    pipeline.tick(T0_MS + 1_510_000, 1510.0)
+    read(1510)
+    starts_s = [round(one.origin_ms + one.classification.start_s * 1000 - T0_MS) // 1000 for one in stored]
+    assert starts_s == [0, 600, 600]
+    assert [one.classification.level for one in stored] == [4, None, 4]

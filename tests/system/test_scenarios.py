@@ -75,10 +75,6 @@ def test_a_scenario_comes_out_live_as_it_states(played: dict[str, Any], scenario
         assert {segment["level"] for segment in segments} == {expected.level}
         if expected.level is not None:
             cells = {segment["cell"] for segment in segments}
-            if scenario.name == "prolonged_mild":
-                # Not as stated yet: in its first two minutes such a fall reads as late, at the same level.
-                assert cells - {expected.cell} <= {"I/normal/late_severe"}
-                cells &= {expected.cell}
             assert cells == {expected.cell}
             # Between segments the level may be raised at once, and comes down with the next one.
             assert reading["level"] >= expected.level
