@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import FastAPI, WebSocket
+from fastapi import APIRouter, FastAPI, WebSocket
 from fastapi.openapi.utils import get_openapi
 
 from hub.web.access import AccessPolicy, CallerOf, Gate
@@ -32,8 +32,12 @@ def create_app(
     limits: HttpLimits | None = None,
     static_dir: Path = STATIC_DIR,
     version: str = "1",
+    further: APIRouter | None = None,
 ) -> FastAPI:
-    """Build the application; serve it with `hub.web.server.build_server`."""
+    """Build the application; serve it with `hub.web.server.build_server`.
+
+    `further` are routes of whoever embeds it; they come before the files of the console.
+    """
     # The interactive pages would load scripts from elsewhere, which the content policy forbids.
     app = FastAPI(title="CTG hub", version=version, description=_DESCRIPTION, docs_url=None, redoc_url=None)
     install_problem_handlers(app)
@@ -46,6 +50,8 @@ def create_app(
     async def live(websocket: WebSocket, caller: CallerOf) -> None:
         await LiveSession(websocket, feed, caller).run()
 
+    if further is not None:
+        app.include_router(further)
     app.mount("/", ConsoleFiles(directory=static_dir, html=True, check_dir=False), name="console")
     _describe(app)
     return app

@@ -24,9 +24,10 @@ from hub.model import (
     VariabilityClass,
 )
 from hub.web.app import STATIC_DIR
+from site_agent.page import LinkState
 
 LITERAL = re.compile(
-    r'"((?:ui|keys|level|kind|severity|letter|column|event|state|ack|device|site)\.[a-z0-9_.]+)"'
+    r'"((?:ui|keys|level|kind|severity|letter|column|event|state|ack|device|site|agent)\.[a-z0-9_.]+)"'
 )
 SLOT = re.compile(r"\{(\w+)\}")
 
@@ -57,6 +58,7 @@ FAMILIES = {
     "state.{}": AlertState,
     "device.{}": DeviceState,
     "site.{}": SiteState,
+    "agent.link.{}": LinkState,
     "silent.{}": ("no_data", "site_offline", "device_disconnected", "device_stale"),
     "event.{}": EventKind,
     "column.{}": COLUMNS,

@@ -28,3 +28,14 @@ export function acknowledge(alert, by, reason) {
     method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ by, reason }),
   });
 }
+
+/** What the agent of this site says of itself: only a site's own page has it. */
+export function readSite() {
+  return ask("/api/v1/site");
+}
+
+export function confirmAdvice(id, by) {
+  return ask(`/api/v1/advice/${path(id)}/confirm`, {
+    method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ by }),
+  });
+}

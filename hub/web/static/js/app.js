@@ -8,7 +8,9 @@ import { clockText, otherLanguage, setLanguage, span, t } from "./i18n.js";
 import { KeyCard } from "./keycard.js";
 import { Link } from "./link.js";
 import { noteRound } from "./metrics.js";
+import { Notices } from "./notices.js";
 import { Operator } from "./header.js";
+import { SiteBar } from "./site.js";
 import { Sounder } from "./sound.js";
 import { Store } from "./store.js";
 import { refreshTheme, toggleTheme } from "./theme.js";
@@ -30,12 +32,17 @@ export class App {
     this.desk = new Desk(this);
     this.keyCard = new KeyCard();
     document.body.append(this.keyCard.element);
+    this.notices = new Notices();
+    root.before(this.notices.element);
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     this.link = new Link(`${scheme}://${location.host}/ws/v1/live`, {
       snapshot: (message, now) => this.store.snapshot(message, now),
       update: (message, now) => this.store.update(message, now),
       batch: (batch, now) => this.store.batch(batch, now),
     });
+    // A delivery site's own page, served by its agent: no reading here, and sound only while the centre is away.
+    this.site = document.documentElement.dataset.role === "site" ? new SiteBar(this) : null;
+    if (this.site) root.before(this.site.element);
     this.drawnAt = 0;
     this.wordsAt = 0;
   }
@@ -129,9 +136,10 @@ export class App {
     this.wordsAt = context.now;
     this.wasUp = context.isUp;
     this.showLoss(context);
+    this.notices.refresh(this.store.notices, context);
     this.view?.refresh(context);
     const hasHigh = context.isUp && this.store.unacknowledged().some((alert) => alert.priority === "high");
-    this.sounder.refresh(hasHigh, context.now);
+    this.sounder.refresh(hasHigh && (this.site?.isAway ?? true), context.now);
   }
 
   /** The full-width block: this console hears no hub.  It stands until a fresh snapshot is here. */
@@ -142,7 +150,7 @@ export class App {
     setClass(document.documentElement, "is-lost", isLost);
     if (!isLost) return;
     const since = isFirst ? "" : t("ui.hub_silent_since", { time: clockText(this.store.lastHubMs, "hms") });
-    const head = t("ui.hub_silent", { age: span(context.silentMs) });
+    const head = t(this.site ? "agent.silent" : "ui.hub_silent", { age: span(context.silentMs) });
     const key = head + since;
     if (this.lost.dataset.key === key) return;
     this.lost.dataset.key = key;

@@ -71,6 +71,7 @@ export class Store {
     this.beds = new Map();
     this.order = [];
     this.alerts = new Map();
+    this.notices = [];
     this.clock = new HubClock();
     this.transit = new TransitMeter();
     this.lastHubMs = null;
@@ -101,6 +102,7 @@ export class Store {
     const waitedMs = this.transit.push(message.t_ms, now);
     this.clock.set(message.t_ms + waitedMs, now);
     this.lastHubMs = message.t_ms;
+    this.notices = message.notices ?? [];
     for (const view of message.beds) this.setView(view, now - waitedMs);
     this.markAmbiguous();
     for (const alert of message.alerts) {

@@ -38,7 +38,8 @@ export function bedWords(bed, d, context) {
     return { ...last, since: span(d.ageMs), title: t("ui.state_stale") };
   }
   const { fetus } = d;
-  if (!fetus) return { since: "–", under: t("ui.no_level_yet"), brief: "", title: t("ui.glyph_indeterminate") };
+  const noLevel = t(document.documentElement.dataset.role === "site" ? "agent.no_level" : "ui.no_level_yet");
+  if (!fetus) return { since: "–", under: noLevel, brief: "", title: t("ui.glyph_indeterminate") };
   // A hub that has never answered for this fetus says 0.
   const since = fetus.level_since_ms > 0 ? sinceText(context.hubNow - fetus.level_since_ms) : "–";
   if (d.level === null) {
