@@ -1,0 +1,1 @@
+"""Faults on purpose: real parts on one machine, killed, frozen, cut off, filled up; nothing may be lost."""
