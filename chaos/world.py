@@ -111,6 +111,11 @@ class Part:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    def cpu_s(self) -> float:
+        """Processor time spent so far, s."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
     def rss_mb(self) -> float:
         """Resident memory, MB."""
         return float(psutil.Process(self.pid).memory_info().rss) / 1e6
