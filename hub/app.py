@@ -4,9 +4,9 @@ import asyncio
 import logging
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Final
 
@@ -14,17 +14,18 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from hub.acquisition.mqtt import BrokerLink
 from hub.acquisition.ring import RING_S
-from hub.errors import StoreAwayError, StoreError
+from hub.database import cancel, open_store
+from hub.errors import StoreError
 from hub.inlet import Inlet
 from hub.journal import AlertJournal
-from hub.model import Ack, AckReason, Alert, LevelSpan, WaveEntry
+from hub.model import Ack, AckReason, Alert, HubNotice, LevelSpan, NoticeKind, WaveEntry
 from hub.pipeline import Pipeline, run_analysis
 from hub.pipeline.bed import RIBBON_MS
 from hub.pipeline.strip import CONTEXT_MS, analyse_span
 from hub.recorder import Recorder
 from hub.settings import Settings, broker_address
+from hub.sites import SiteDesk, free_capacity
 from hub.stages import Clock, Stage
-from hub.store.embedded import EmbeddedPostgres
 from hub.store.store import Store
 from hub.web.access import AccessPolicy
 from hub.web.app import create_app
@@ -39,14 +40,14 @@ COMPACT_PERIOD_S: Final = 60.0
 THAW_S: Final = 0.5
 LONGEST_READING_MS: Final = 2 * 3600 * 1000
 """A longer strip comes without an analysis: nobody reads events off a whole night at once."""
-STORE_RETRY_S: Final = 1.0
-WATCH_DATABASE_S: Final = 1.0
 SECOND_PARTS: Final = 10
 """Shares of the beds that are checked one after the other within a second."""
 VIEWS_AT_ONCE: Final = 500
 ROWS_AT_ONCE: Final = 200
 """Fetuses read between two looks at what else is to be done."""
 ANALYSIS_PAUSE_S: Final = 0.2
+AWAY_S: Final = 3.0
+"""Nothing committed for this long although something waits: the consoles are told of it."""
 
 
 class Hub:
@@ -59,12 +60,14 @@ class Hub:
         self.stages: dict[str, Stage] = {}
         self.pipeline = Pipeline(boot_id=self.boot_id, capacity_beds=settings.max_beds)
         self.journal = AlertJournal(settings.data_dir)
-        self.recorder = Recorder(store, self._publish_ack, self._stage, self.journal)
+        self.recorder = Recorder(store, self._publish_ack, self._stage, self.journal, self._note_conflict)
+        self.desk = SiteDesk(self.clock, self._publish, self._fill_capacity, registry)
         self.feed = Feed(self._backend(registry))
         self.inlet = Inlet(
             self.pipeline,
             self.recorder,
             self.feed,
+            self.desk,
             clock=self.clock,
             stage=self._stage("acquisition"),
             registry=registry,
@@ -74,6 +77,7 @@ class Hub:
         self._analyst = ThreadPoolExecutor(1, thread_name_prefix="analysis")
         self._second = self._stage("second")
         self._analysis = self._stage("analysis")
+        self._since_ms: dict[NoticeKind, int] = {}
         self._lag_gauge = Gauge(
             "ctg_loop_lag_seconds", "Lateness of the last one-second tick", registry=registry
         )
@@ -174,7 +178,31 @@ class Hub:
             views += self.pipeline.views(some, now_s=now_s, with_analysis=False)
             self.pipeline.mark_pushed(some)
             await asyncio.sleep(0)
-        self.feed.publish_second(now_ms, views, [], self.inlet.take_events())
+        self.feed.publish_second(now_ms, views, [], self.inlet.take_events(), self._notices(now_ms, now_s))
+
+    def _notices(self, now_ms: int, now_s: float) -> list[HubNotice]:
+        """Say what every console has to show of the hub itself."""
+        is_away = self.recorder.is_failing or self.recorder.standstill_s > AWAY_S
+        unwatched = len(self.pipeline.unwatched(now_s))
+        standing = {NoticeKind.STORE_AWAY: is_away, NoticeKind.BEDS_FULL: unwatched > 0}
+        since_ms = {kind: self._since_ms.get(kind, now_ms) for kind, stands in standing.items() if stands}
+        self._since_ms = since_ms
+        return [
+            HubNotice(kind=kind, since_ms=at, count=unwatched if kind is NoticeKind.BEDS_FULL else None)
+            for kind, at in since_ms.items()
+        ]
+
+    def _note_conflict(self, site: str, bed: str) -> None:
+        self.pipeline.note_conflict(site, bed, self.clock.now_s())
+
+    def _fill_capacity(self, live_per_s: float) -> float:
+        recorder = self.recorder
+        return free_capacity(
+            queued=recorder.frame_stage.pending,
+            standstill_s=recorder.standstill_s,
+            is_failing=recorder.is_failing,
+            live_per_s=live_per_s,
+        )
 
     async def run_analyses(self) -> None:
         """Analyse the beds whose turn it is, off the event loop, a few at a time."""
@@ -210,6 +238,7 @@ class Hub:
             views=lambda keys, with_analysis: self.pipeline.views(
                 keys, now_s=self.clock.now_s(), with_analysis=with_analysis
             ),
+            sites=lambda: self.desk.views(self.pipeline.site_statuses()),
             recent_waves=self.pipeline.recent_waves,
             alerts=self.pipeline.alerts,
             acknowledge=self._acknowledge,
@@ -290,6 +319,9 @@ class Hub:
     async def _publish_ack(self, site: str, bed: str, ack: Ack) -> bool:
         return await self.broker.publish(topic(site, bed, TopicKind.ACK), encode_json(ack), retain=True)
 
+    async def _publish(self, where: str, payload: bytes, qos: int) -> bool:
+        return await self.broker.publish(where, payload, qos=qos)
+
 
 async def serve(settings: Settings) -> None:
     """Run a hub until SIGINT or SIGTERM.  Raises SettingsError or StoreError when it cannot start."""
@@ -306,12 +338,12 @@ async def serve(settings: Settings) -> None:
         working.result()
         return
     _log.info("stopping")
-    await _cancel(working)
+    await cancel(working)
 
 
 async def _work(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(_open_store(settings))
+        store = await stack.enter_async_context(open_store(settings))
         hub = Hub(settings, store, CollectorRegistry())
         stack.callback(hub.close)
         policy = AccessPolicy(
@@ -327,53 +359,12 @@ async def _work(settings: Settings) -> None:
             group.create_task(hub.run_seconds(), name="second")
             group.create_task(hub.run_analyses(), name="analysis")
             group.create_task(hub.run_compaction(), name="compaction")
+            group.create_task(hub.desk.run_answers(), name="answers")
+            group.create_task(hub.desk.run_credits(), name="credits")
             recorder = hub.recorder
             group.create_task(recorder.frame_stage.keep_running(recorder.write_frames))
             group.create_task(recorder.record_stage.keep_running(recorder.write_records))
             group.create_task(recorder.ack_stage.keep_running(recorder.send_acks))
-
-
-@asynccontextmanager
-async def _open_store(settings: Settings) -> AsyncIterator[Store]:
-    async with AsyncExitStack() as stack:
-        if settings.database_url is None:
-            server = EmbeddedPostgres(settings.data_dir / "postgres")
-            await asyncio.to_thread(server.start)
-            stack.push_async_callback(asyncio.to_thread, server.stop)
-            keeper = asyncio.create_task(_keep_database(server), name="database")
-            stack.push_async_callback(_cancel, keeper)
-            dsn = server.dsn
-        else:
-            dsn = settings.database_url.get_secret_value()
-        store = await _connect(dsn)
-        stack.push_async_callback(store.close)
-        yield store
-
-
-async def _connect(dsn: str) -> Store:
-    said = ""
-    while True:
-        try:
-            return await Store.open(dsn)
-        except StoreAwayError as error:
-            if str(error) != said:
-                _log.warning("waiting for the database: %s", error)
-            said = str(error)
-            await asyncio.sleep(STORE_RETRY_S)
-
-
-async def _keep_database(server: EmbeddedPostgres) -> None:
-    while True:
-        await asyncio.sleep(WATCH_DATABASE_S)
-        if not server.is_running:
-            _log.error("the database ended; starting it again")
-            with suppress(StoreError):
-                await asyncio.to_thread(server.start)
-
-
-async def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def _end_on_unforeseen(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

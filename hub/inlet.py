@@ -7,13 +7,23 @@ from prometheus_client import CollectorRegistry, Counter
 
 from hub.acquisition.timeline import Arrival
 from hub.errors import WireError
-from hub.model import BedEvent, BedState, FrameFlag, Lane, SiteStatus, WaveEntry
+from hub.model import BedEvent, BedState, FrameFlag, Lane, SiteHealth, SiteStatus, WaveEntry
 from hub.pipeline import Pipeline
 from hub.recorder import Recorder
+from hub.sites import SiteDesk
 from hub.stages import Clock, Stage
 from hub.store.rows import FrameRow
 from hub.web.live import Feed
-from hub.wire import Topic, TopicKind, decode_fill, decode_json, decode_wave, parse_topic, with_backfill_flag
+from hub.wire import (
+    Topic,
+    TopicKind,
+    decode_fill,
+    decode_json,
+    decode_time,
+    decode_wave,
+    parse_topic,
+    with_backfill_flag,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +42,7 @@ class Inlet:
         pipeline: Pipeline,
         recorder: Recorder,
         feed: Feed,
+        desk: SiteDesk,
         *,
         clock: Clock,
         stage: Stage,
@@ -40,6 +51,7 @@ class Inlet:
         self._pipeline = pipeline
         self._recorder = recorder
         self._feed = feed
+        self._desk = desk
         self._clock = clock
         self._stage = stage
         self._seen_errors: set[tuple[str, str]] = set()
@@ -67,8 +79,7 @@ class Inlet:
     def _dispatch(self, where: Topic, payload: bytes) -> None:
         site, bed = where.site, where.bed
         if bed is None:
-            if where.kind is TopicKind.STATUS:
-                self._pipeline.push_status(site, decode_json(payload, SiteStatus))
+            self._take_site(site, where.kind, payload)
             return
         match where.kind:
             case TopicKind.WAVE_LIVE:
@@ -81,6 +92,17 @@ class Inlet:
                 self._take_event(site, bed, decode_json(payload, BedEvent))
             case _:
                 pass  # ours: ack, advice
+
+    def _take_site(self, site: str, kind: TopicKind, payload: bytes) -> None:
+        match kind:
+            case TopicKind.STATUS:
+                self._pipeline.push_status(site, decode_json(payload, SiteStatus))
+            case TopicKind.HEALTH:
+                self._desk.take_health(site, decode_json(payload, SiteHealth))
+            case TopicKind.TIME:
+                self._desk.take_time(site, decode_time(payload))
+            case _:
+                pass  # ours: cmd, credit
 
     def _take_fill(self, site: str, bed: str, payload: bytes) -> None:
         for frame in decode_fill(payload):
@@ -106,6 +128,7 @@ class Inlet:
             shown = with_backfill_flag(payload) if lane is Lane.FILL else payload
             self._feed.publish_wave(WaveEntry(site, bed, arrived_ms, shown))
         self._frames.labels(lane).inc()
+        self._desk.count(site, lane)
         self._stage.beat()
 
     def _take_event(self, site: str, bed: str, event: BedEvent) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from hub.errors import StoreAwayError, StoreError
 from hub.journal import AlertJournal
-from hub.model import Ack, AlertTransition, BedEvent
+from hub.model import Ack, AlertTransition, BedEvent, Lane
 from hub.pipeline import StoredSegment
 from hub.stages import Stage
 from hub.store.rows import FrameRow
@@ -21,6 +21,8 @@ BATCH_S: Final = 0.2
 BATCH_FRAMES: Final = 2000
 MAX_FRAMES: Final = 40_000
 """Frames that may wait.  When full, a frame is refused: not acknowledged, the site sends it again."""
+MAX_FILL_FRAMES: Final = 30_000
+"""The same for frames of the fill lane: a flood of backfill leaves room for what is live."""
 MAX_RECORDS: Final = 100_000
 """Alert transitions, segments and events that may wait before it is called critical; none is dropped."""
 MAX_SET_ASIDE: Final = 1000
@@ -57,10 +59,12 @@ class Recorder:
         publish_ack: Callable[[str, str, Ack], Awaitable[bool]],
         make_stage: Callable[[str, Callable[[], int]], Stage],
         journal: AlertJournal,
+        on_conflict: Callable[[str, str], None] = lambda site, bed: None,
     ) -> None:
         self._journal = journal
         self._store = store
         self._publish_ack = publish_ack
+        self._on_conflict = on_conflict
         self._frames: deque[FrameRow] = deque()
         self._records: deque[Record] = deque()
         self._refused_records: deque[Record] = deque(maxlen=MAX_SET_ASIDE)
@@ -80,16 +84,24 @@ class Recorder:
         """Whether the last write failed."""
         return self._is_failing
 
+    @property
+    def standstill_s(self) -> float:
+        """For how long something has waited without anything being committed."""
+        return max(self.frame_stage.standstill_s, self.record_stage.standstill_s)
+
     def offer_frame(self, row: FrameRow) -> bool:
         """Queue a frame; False when the queue is full, and then the site will send it again."""
-        if len(self._frames) >= MAX_FRAMES:
+        if len(self._frames) >= (MAX_FRAMES if row.lane is Lane.LIVE else MAX_FILL_FRAMES):
             if not self._is_full:
                 _log.error(
-                    "%d frames wait for the database: further ones are refused until it answers", MAX_FRAMES
+                    "%d frames wait for the database: further ones are refused until it answers",
+                    len(self._frames),
                 )
             self._is_full = True
             self.refused_frames += 1
             return False
+        if not self._frames:
+            self.frame_stage.begin()
         self._frames.append(row)
         self._wake.set()
         return True
@@ -98,6 +110,8 @@ class Recorder:
         """Queue what is never dropped; steps of alerts are on the disk when this returns."""
         records = list(records)
         self._journal.append(record for record in records if isinstance(record, AlertTransition))
+        if not self._records:
+            self.record_stage.begin()
         self._records.extend(records)
         if len(self._records) > MAX_RECORDS:
             _log.critical("%d alert and analysis records wait for the database", len(self._records))
@@ -125,6 +139,8 @@ class Recorder:
             for _ in batch:
                 self._frames.popleft()
             self.conflicting_frames += acks.conflicting
+            for site, bed in acks.contested:
+                self._on_conflict(site, bed)
             for (site, bed), ack in acks.items():
                 self._acks[site, bed, ack.epoch] = ack
             for site, bed, ack in acks.older:

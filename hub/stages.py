@@ -33,12 +33,16 @@ class Stage:
         self.last_item_ms: int | None = None
         self._clock = clock
         self._pending = pending
-        self._item_s = self._turn_s = clock.now_s()
+        self._item_s = self._turn_s = self._begun_s = clock.now_s()
 
     def beat(self) -> None:
         """Note that an item went through."""
         self._item_s = self._turn_s = self._clock.now_s()
         self.last_item_ms = self._clock.now_ms()
+
+    def begin(self) -> None:
+        """Note that something waits where nothing did."""
+        self._begun_s = self._clock.now_s()
 
     def turn(self) -> None:
         """Note that the stage is alive though nothing went through, as while it retries."""
@@ -48,6 +52,11 @@ class Stage:
     def pending(self) -> int:
         """Items that wait."""
         return self._pending()
+
+    @property
+    def standstill_s(self) -> float:
+        """Seconds for which something has waited and nothing went through; 0 when nothing waits."""
+        return self._clock.now_s() - max(self._item_s, self._begun_s) if self.pending else 0.0
 
     @property
     def age_s(self) -> float:

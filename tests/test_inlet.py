@@ -12,6 +12,7 @@ from hub.inlet import Inlet
 from hub.journal import AlertJournal
 from hub.pipeline import Pipeline
 from hub.recorder import Recorder
+from hub.sites import SiteDesk
 from hub.stages import Clock, Stage
 from hub.store.store import Store
 from hub.web.live import Feed
@@ -24,6 +25,7 @@ async def _publish_nothing(*_: object) -> bool:
 @pytest.fixture
 def inlet(tmp_path: Path) -> Iterator[Inlet]:
     clock = Clock()
+    registry = CollectorRegistry()
     journal = AlertJournal(tmp_path)
     recorder = Recorder(
         cast("Store", None), _publish_nothing, lambda name, pending: Stage(name, clock, pending), journal
@@ -32,9 +34,10 @@ def inlet(tmp_path: Path) -> Iterator[Inlet]:
         Pipeline(boot_id="b", capacity_beds=2),
         recorder,
         cast("Feed", None),
+        SiteDesk(clock, _publish_nothing, lambda live_per_s: 0.0, registry),
         clock=clock,
         stage=Stage("acquisition", clock),
-        registry=CollectorRegistry(),
+        registry=registry,
     )
     journal.close()
 

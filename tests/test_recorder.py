@@ -1,7 +1,9 @@
 """One record that the database will never take does not stop the alerts behind it."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import psycopg
 
@@ -14,10 +16,12 @@ from hub.model import (
     AlertTransition,
     BedEvent,
     EventKind,
+    Lane,
     Priority,
 )
-from hub.recorder import LAST_SEQ, MAX_MISSING, Recorder, bounded_ack
+from hub.recorder import LAST_SEQ, MAX_FILL_FRAMES, MAX_FRAMES, MAX_MISSING, Recorder, bounded_ack
 from hub.stages import Clock, Stage
+from hub.store.rows import FrameRow
 from hub.store.store import Store
 from tests.store.conftest import layout, postgres, postgres_dsn  # noqa: F401  # fixtures
 
@@ -89,3 +93,23 @@ def test_an_ack_with_too_many_holes_acknowledges_nothing_behind_the_last_it_name
     assert len(told.missing) == MAX_MISSING
     assert told.missing[-1] == (10 * MAX_MISSING, LAST_SEQ)
     assert bounded_ack(Ack(epoch=1, contiguous=9, missing=holes[:5])).missing == holes[:5]
+
+
+async def test_a_flood_of_backfill_leaves_room_for_what_is_live_and_says_what_stands_still(tmp_path: Path):
+    journal = AlertJournal(tmp_path)
+
+    async def publish(_site: str, _bed: str, _ack: Ack) -> bool:
+        return True
+
+    recorder = Recorder(
+        cast("Store", None), publish, lambda name, pending: Stage(name, Clock(), pending), journal
+    )
+    row = FrameRow("h1", "b1", 1, 0, 0, 1000, Lane.FILL, 0, b"")
+    assert recorder.standstill_s == 0.0
+    taken = sum(recorder.offer_frame(row) for _ in range(MAX_FRAMES))
+    assert taken == MAX_FILL_FRAMES
+    assert recorder.refused_frames == MAX_FRAMES - MAX_FILL_FRAMES
+    live = replace(row, lane=Lane.LIVE)
+    assert sum(recorder.offer_frame(live) for _ in range(MAX_FRAMES)) == MAX_FRAMES - MAX_FILL_FRAMES
+    assert recorder.standstill_s > 0.0
+    journal.close()

@@ -47,3 +47,28 @@ async def test_a_failure_inside_a_stage_goes_up():
 
     with pytest.raises(RuntimeError, match="unforeseen"):
         await stage.keep_running(fail)
+
+
+def test_a_standstill_counts_from_when_something_waited_or_last_went_through():
+    clock = HandClock()
+    waiting = [0]
+    stage = Stage("writer", clock, pending=lambda: waiting[0])
+    clock.s += 100.0
+    assert stage.standstill_s == 0.0
+    waiting[0] = 1
+    stage.begin()
+    clock.s += 2.0
+    assert stage.standstill_s == 2.0
+    stage.beat()
+    assert stage.standstill_s == 0.0
+    stage.turn()
+    clock.s += 3.0
+    assert stage.standstill_s == 3.0
+
+
+class HandClock(Clock):
+    def __init__(self) -> None:
+        self.s = 0.0
+
+    def now_s(self) -> float:
+        return self.s

@@ -13,6 +13,7 @@ from hub.model import (
     BedAnalysis,
     BedEvent,
     BedView,
+    HubNotice,
     LiveMessage,
     Priority,
     WaveEntry,
@@ -123,6 +124,8 @@ class Wall:
         self.alerts: dict[str, Alert] = {}
         self.alert_revision = 0
         """Grows with every change of an alert."""
+        self.notices: tuple[HubNotice, ...] = ()
+        """What the hub said of itself last."""
         self.heard_s: float | None = None
         """Own time at which the hub is known to have been alive."""
         self.boot_id: str | None = None
@@ -143,6 +146,7 @@ class Wall:
     def push_message(self, message: LiveMessage, now_s: float) -> None:
         """Take in a snapshot or an update."""
         self._hear(message.t_ms, now_s)
+        self.notices = message.notices
         if message.type == "snapshot":
             self.alerts.clear()
             self.alert_revision += 1

@@ -17,6 +17,7 @@ from viewer.bed import BedView, RecordWanted, StripWanted
 from viewer.header import Header
 from viewer.keycard import KeyCard
 from viewer.link import Answer, HubLink, Joined, Said, Waves, monotonic_s
+from viewer.notices import NoticeBar
 from viewer.state import Key, Wall
 from viewer.texts import JAPAN, Texts
 from viewer.theme import DAY, NIGHT, Theme, style_sheet
@@ -47,6 +48,7 @@ class Console(QWidget):
         self.theme = theme or _theme_by_clock(datetime.fromtimestamp(time.time_ns() / 1e9, UTC))
         self._px_per_cm = px_per_cm
         self.header = Header(self.theme, self.texts)
+        self.notices = NoticeBar(self.theme, self.texts)
         self.tiles = WallView(self.theme, self.texts, px_per_cm)
         self.rail = Rail(self.theme, self.texts, operator)
         self.bed = BedView(self.theme, self.texts, px_per_cm)
@@ -71,6 +73,7 @@ class Console(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.header)
+        column.addWidget(self.notices)
         column.addWidget(self.bed.head)
         self.pages = QStackedWidget()
         page = QWidget()
@@ -139,6 +142,7 @@ class Console(QWidget):
         else:
             self.tiles.refresh(self.wall, now_s)
             self.rail.refresh(self.wall, now_s)
+        self.notices.refresh(self.wall, now_s)
         if is_new_second or self.wall.is_dark(now_s):
             first = next(iter(self.tiles.tiles.values()), None)
             is_wall = first is not None and not self.is_bed_open
@@ -195,7 +199,7 @@ class Console(QWidget):
 
     def _apply_theme(self) -> None:
         self.setStyleSheet(style_sheet(self.theme))
-        for part in (self.header, self.tiles, self.rail, self.bed):
+        for part in (self.header, self.notices, self.tiles, self.rail, self.bed):
             part.set_theme(self.theme)
         self._write_key_card()
 

@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 TOPICS: Final = (
     "ctg/v1/+/status",
+    "ctg/v1/+/health",
+    "ctg/v1/+/time",
     "ctg/v1/+/+/state",
     "ctg/v1/+/+/event",
     "ctg/v1/+/+/wave/live",
@@ -85,13 +87,13 @@ class BrokerLink:
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, LAST_RETRY_S)
 
-    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        """Publish at QoS 1; False when the broker did not take it, and then the caller decides."""
+    async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> bool:
+        """Publish at QoS 1 or as said; False when the broker did not take it: then the caller decides."""
         client = self._client
         if client is None:
             return False
         with contextlib.suppress(aiomqtt.MqttError):
-            await client.publish(topic, payload, qos=1, retain=retain, timeout=PUBLISH_TIMEOUT_S)
+            await client.publish(topic, payload, qos=qos, retain=retain, timeout=PUBLISH_TIMEOUT_S)
             return True
         return False
 

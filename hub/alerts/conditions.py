@@ -74,6 +74,8 @@ class TechnicalObservation:
     faults: Mapping[str, str] = field(default_factory=dict)
     is_contested: bool = False
     """Two feeds use the same site and bed: the trace may be of two women."""
+    has_conflict: bool = False
+    """A frame came under the identity of another one with other content."""
 
 
 class Presence(StrEnum):
@@ -149,7 +151,8 @@ def technical_conditions(obs: TechnicalObservation, rules: Mapping[str, AlertRul
         _silent(obs, rules["silent"]),
         *signals,
         _path_fault(obs, rules["path_fault"]),
-        _two_feeds(obs, rules["two_feeds"]),
+        _plain(obs, rules["two_feeds"], is_present=obs.is_contested),
+        _plain(obs, rules["identity_conflict"], is_present=obs.has_conflict),
     ]
 
 
@@ -278,11 +281,11 @@ def _path_fault(obs: TechnicalObservation, rule: AlertRule) -> Condition:
     )
 
 
-def _two_feeds(obs: TechnicalObservation, rule: AlertRule) -> Condition:
+def _plain(obs: TechnicalObservation, rule: AlertRule, *, is_present: bool) -> Condition:
     return Condition(
         rule=rule.key,
         fetus=None,
-        presence=Presence.PRESENT if obs.is_contested else Presence.ABSENT,
+        presence=Presence.PRESENT if is_present else Presence.ABSENT,
         priority=rule.priority,
         onset_ms=obs.head_ms,
     )

@@ -205,6 +205,14 @@ RULES: Final = _rules(
         unit="feeds",
         is_latching=True,
     ),
+    AlertRule(
+        key="identity_conflict",
+        path=AlertPath.TECHNICAL,
+        priority=Priority.MEDIUM,
+        limit=0.0,
+        unit="frames put aside",
+        is_latching=False,
+    ),
 )
 
 

@@ -1,11 +1,12 @@
 """What the consoles are told."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
 from hub.model.alerts import Alert
 from hub.model.findings import Acceleration, Classification, Contraction, Deceleration
-from hub.model.messages import BedEvent, DeviceState, SiteState
+from hub.model.messages import BedEvent, DeviceState, SiteHealth, SiteState
 from hub.model.waves import SignalQuality
 
 
@@ -106,6 +107,43 @@ class BedView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SiteView:
+    """One site and its agent, as the hub knows them."""
+
+    site: str
+    site_name: str | None
+    link: SiteState | None
+    version: str | None
+    beds: tuple[str, ...]
+    health: SiteHealth | None
+    """What its agent last said; `health_age_ms` ago by the hub's monotonic clock."""
+    health_age_ms: int | None
+    fill_frames_per_s: float
+    """What comes on its fill lane."""
+    credit_frames_per_s: float | None
+    """What it was last allowed to send there; None: nothing was said."""
+
+
+class NoticeKind(StrEnum):
+    """What concerns every bed at once."""
+
+    STORE_AWAY = "store_away"
+    """The database takes no writes: live goes on, the past cannot be read."""
+    BEDS_FULL = "beds_full"
+    """Beds send that this hub has no room for: stored, but neither shown nor watched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubNotice:
+    """Something about the hub itself that every console has to show while it stands."""
+
+    kind: NoticeKind
+    since_ms: int
+    count: int | None = None
+    """Of the beds without room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveMessage:
     """One JSON message of `/ws/v1/live`: a snapshot of everything, or one second's update."""
 
@@ -118,3 +156,5 @@ class LiveMessage:
     """Snapshot: all that are not clear.  Update: those that changed, cleared ones included."""
     events: dict[str, tuple[BedEvent, ...]] = field(default_factory=dict)
     """New bed events by `site/bed`."""
+    notices: tuple[HubNotice, ...] = ()
+    """All that stand now; a notice that is no longer named is over."""

@@ -130,6 +130,7 @@ def technical_observation(
     head_ms: int,
     faults: dict[str, str],
     is_contested: bool = False,
+    has_conflict: bool = False,
 ) -> TechnicalObservation:
     """Put together what is known of link, device and signal of one bed."""
     device = bed.state.state if bed.state else None
@@ -149,6 +150,7 @@ def technical_observation(
         signals=tuple(signals) if age_ms < SILENT_MS else (),
         faults=faults,
         is_contested=is_contested,
+        has_conflict=has_conflict,
     )
 
 

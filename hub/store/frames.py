@@ -177,6 +177,7 @@ async def _sort_out_repeats(connection: Connection, rows: Sequence[FrameRow], ac
         if row.payload != known and frame_core(row.payload) != frame_core(known)
     ]
     acks.conflicting = len(conflicts)
+    acks.contested = {(reject.site, reject.bed) for reject in conflicts}
     acks.repeated = len(rows) - acks.stored - acks.conflicting - acks.refused
     await put_in_quarantine(connection, conflicts)
 

@@ -36,6 +36,8 @@ class Acks(dict[tuple[str, str], Ack]):
         """Frames that were there already, with the same content."""
         self.conflicting = 0
         """Frames whose identity is taken by other content: kept in quarantine, not stored."""
+        self.contested: set[tuple[str, str]] = set()
+        """The beds of these."""
         self.refused = 0
         """Frames neither stored nor acknowledged, because their epoch is too fragmented."""
 

@@ -16,7 +16,7 @@ from hub.web.access import Caller, CallerOf
 from hub.web.backend import Backend
 from hub.web.limits import HttpLimits
 from hub.web.problems import Fault, ProblemError, ProblemKind
-from hub.web.schemas import AlertList, BedList, Strip, described
+from hub.web.schemas import AlertList, BedList, SiteList, Strip, described
 from hub.web.strip import render_strip, select_entries, snap_span
 from hub.wire import encode_batch, encode_json
 
@@ -76,6 +76,12 @@ def build_api(backend: Backend, limits: HttpLimits) -> APIRouter:
         t_ms = backend.now_ms()
         views = [view for view in backend.views(None, True) if caller.may_see(view.site)]
         return _json({"t_ms": t_ms, "beds": views})
+
+    @router.get("/sites", responses=described(SiteList, "Every site in the caller's scope"))
+    async def list_sites(caller: CallerOf) -> Response:
+        """List the sites: their link, their backlog, and what their agents say of themselves."""
+        sites = [view for view in backend.sites() if caller.may_see(view.site)]
+        return _json({"t_ms": backend.now_ms(), "sites": sites})
 
     @router.get(
         "/beds/{site}/{bed}/strip",

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
-from hub.model import AckReason, Alert, BedAnalysis, BedEvent, BedView, Lane, WaveEntry
+from hub.model import AckReason, Alert, BedAnalysis, BedEvent, BedView, Lane, SiteView, WaveEntry
 
 BedKey = tuple[str, str]
 """Site and bed."""
@@ -60,6 +60,8 @@ class Backend:
     now_ms: Callable[[], int]
     views: Callable[[Collection[BedKey] | None, bool], Sequence[BedView]]
     """Beds as they stand now, all or those asked for, with or without their analysis."""
+    sites: Callable[[], Sequence[SiteView]]
+    """Every site and what its agent says of itself."""
     recent_waves: Callable[[BedKey, float], Sequence[WaveEntry]]
     """Frames of the last seconds of a bed, in time order; none for an unknown bed."""
     alerts: Callable[[], Sequence[Alert]]

@@ -21,7 +21,9 @@ from hub.model import (
     MonitorStatus,
     Priority,
     SignalQuality,
+    SiteHealth,
     SiteState,
+    SiteView,
     Transducer,
     WaveEntry,
     WaveFrame,
@@ -96,6 +98,18 @@ BED: Final = BedView(
     ),
 )
 
+SITE: Final = SiteView(
+    site="h012",
+    site_name="Kamogawa Clinic",
+    link=SiteState.ONLINE,
+    version="ctg-agent 0.1.0",
+    beds=("bed3",),
+    health=SiteHealth(t_ms=T_MS - 4000, backlog_frames=2, disk_free_percent=71.5, clock_offset_ms=12.0),
+    health_age_ms=4020,
+    fill_frames_per_s=0.0,
+    credit_frames_per_s=4000.0,
+)
+
 
 def _plain(message: object) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(encode_json(message))
@@ -103,6 +117,7 @@ def _plain(message: object) -> dict[str, Any]:
 
 
 BEDS: Final = _plain({"t_ms": T_MS, "beds": [BED]})
+SITES: Final = _plain({"t_ms": T_MS, "sites": [SITE]})
 ALERTS: Final = _plain({"alerts": [ALERT]})
 ACKNOWLEDGED: Final = _plain(ALERT) | {
     "state": AlertState.ACKNOWLEDGED.value,
@@ -150,6 +165,7 @@ ANSWERS: Final[dict[str, object]] = {
     "/readyz": READY,
     "/progress": PROGRESS,
     "/api/v1/beds": BEDS,
+    "/api/v1/sites": SITES,
     "/api/v1/beds/{site}/{bed}/strip": STRIP,
     "/api/v1/alerts": ALERTS,
     "/api/v1/alerts/{alert_id}/ack": ACKNOWLEDGED,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
-from hub.model import Alert, BedEvent, BedView, WaveEntry
+from hub.model import Alert, BedEvent, BedView, HubNotice, WaveEntry
 from hub.web.access import Caller
 from hub.web.backend import Backend, BedKey
 from hub.web.board import Board
@@ -47,6 +47,7 @@ class Feed:
         self._by_bed: dict[BedKey, set[Subscriber]] = {}
         self._waiting: list[tuple[WaveEntry, float]] = []
         self._subscribers: set[Subscriber] = set()
+        self._notices: tuple[HubNotice, ...] = ()
 
     @property
     def clients(self) -> frozenset[Subscriber]:
@@ -73,14 +74,17 @@ class Feed:
         views: Sequence[BedView],
         alerts_changed: Sequence[Alert] = (),
         events: Mapping[str, Sequence[BedEvent]] | None = None,
+        notices: Sequence[HubNotice] = (),
     ) -> None:
         """Hand on one second: the beds as they stand at `t_ms`, and what happened (`site/bed` to events)."""
         self._board.put(views, t_ms)
+        self._notices = tuple(notices)
         analysed = frozenset((view.site, view.bed) for view in views if view.analysis is not None)
         others = frozenset((view.site, view.bed) for view in views if view.analysis is None)
         for subscriber in self._subscribers:
             outbox = subscriber.outbox
             outbox.flight.count_second()
+            outbox.notices = self._notices
             outbox.push_views(subscriber.among(others), with_analysis=False)
             outbox.push_views(subscriber.among(analysed), with_analysis=True)
             for name, of_bed in (events or {}).items():
@@ -122,6 +126,7 @@ class Feed:
         the history is read after that, so a frame can come twice but not be missed.
         """
         outbox = Outbox(self.limits, self._board, self.backend.recent_waves, self.backend.boot_id)
+        outbox.notices = self._notices
         subscriber = Subscriber(caller, selection, outbox)
         self._add(subscriber, self._wanted(subscriber), history_s)
         outbox.push_alerts(alert for alert in self.backend.alerts() if caller.may_see(alert.site))

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from hub.model import Alert, BedEvent, FrameFlag, WaveEntry
+from hub.model import Alert, BedEvent, FrameFlag, HubNotice, WaveEntry
 from hub.web.backend import BedKey
 from hub.web.board import Board
 from hub.web.flight import Flight
@@ -54,6 +54,8 @@ class Outbox:
         self.flight = Flight(limits)
         self.history_s = 0.0
         """History that the client asked for."""
+        self.notices: tuple[HubNotice, ...] = ()
+        """What stands about the hub itself; every message says all of it."""
         self.dropped_waves = 0
         """Live frames that this client did not get at once; its history makes them good later."""
         self.wave_waited_s = 0.0
@@ -145,6 +147,7 @@ class Outbox:
                 "beds": beds,
                 "alerts": self._alerts,
                 "events": self._events,
+                "notices": self.notices,
             }
         )
         self._alerts = []

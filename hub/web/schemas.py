@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hub.model import Alert, BedAnalysis, BedEvent, BedView
+from hub.model import Alert, BedAnalysis, BedEvent, BedView, SiteView
 from hub.web import examples
 from hub.web.backend import Dependency, StageProgress
 from hub.web.problems import KINDS, MEDIA_TYPE, Problem, problem_body
@@ -15,6 +15,13 @@ class BedList(BaseModel):
 
     t_ms: int
     beds: list[BedView]
+
+
+class SiteList(BaseModel):
+    """Every site in the caller's scope."""
+
+    t_ms: int
+    sites: list[SiteView]
 
 
 class MinMax(BaseModel):

@@ -1,8 +1,10 @@
 """A resent frame, a wrong clock or a second feed never silences an alarm nor shows another trace as live."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from hub.acquisition.timeline import Arrival
 from hub.model import (
@@ -222,3 +224,33 @@ def test_a_last_will_does_not_take_the_name_of_its_site():
     hub.pipeline.push_status("h", SiteStatus(state=SiteState.OFFLINE))
     view = hub.pipeline.views(None, now_s=1.0, with_analysis=False)[0]
     assert (view.site_name, view.vitals.link) == ("架空", SiteState.OFFLINE)
+
+
+@pytest.mark.req("ALT-22")
+def test_a_frame_under_the_number_of_another_is_an_alert_that_ends_a_minute_after_the_last():
+    hub = Hub()
+    for seq in range(120):
+        hub.live(second(seq, 140.0))
+        if seq in {10, 40}:
+            hub.pipeline.note_conflict("h", "b", float(hub.at))
+        hub.tick()
+    moves = [(move.cause, move.t_ms) for move in hub.moves if move.alert.rule == "identity_conflict"]
+    assert [cause for cause, _ in moves] == ["onset", "resolved"]
+    assert moves[0][1] - T0_MS == 11_000
+    assert 100_000 <= moves[1][1] - T0_MS <= 102_000
+
+
+def test_a_conflict_at_a_bed_that_is_not_known_does_nothing():
+    hub = Hub()
+    hub.pipeline.note_conflict("h", "b", 0.0)
+    assert hub.pipeline.bed_keys() == []
+
+
+def test_beds_without_room_are_named_as_long_as_they_send():
+    hub = Hub()
+    hub.pipeline = Pipeline(boot_id="test", capacity_beds=1)
+    hub.live(second(0, 140.0))
+    other = replace(second(0, 140.0), bed="b2")
+    assert hub.live(other) is None
+    assert hub.pipeline.unwatched(30.0) == [("h", "b2")]
+    assert hub.pipeline.unwatched(61.0) == []

@@ -122,6 +122,7 @@ async def test_another_frame_under_a_known_seq_goes_to_quarantine(
         assert await store.compact(rows[-1].arrived_ms + 3_600_000) == 5
     acks = await store.append_frames([rows[1], change(rows[2])])
     assert (acks.stored, acks.repeated, acks.conflicting) == (0, 1, 1)
+    assert len(acks.contested) == 1
     assert payloads(await store.read_frames(*BED, 0, FOREVER_MS)) == payloads(rows)
     assert (await store.describe()).quarantined == 1
 

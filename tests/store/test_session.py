@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from hub import app
+from hub import database
 from hub.errors import StoreAwayError, StoreError
 from hub.store import session
 from hub.store.embedded import EmbeddedPostgres, _processes_in
@@ -147,11 +147,11 @@ async def test_what_waiting_will_not_mend_is_no_absence(postgres_dsn: str, wrong
 async def test_a_hub_waits_for_a_database_that_is_away_and_ends_on_one_that_refuses_it(
     postgres_dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(app, "STORE_RETRY_S", 0.05)
+    monkeypatch.setattr(database, "RETRY_S", 0.05)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    away = asyncio.create_task(app._connect(make_conninfo(postgres_dsn, host="127.0.0.1", port=port)))
+    away = asyncio.create_task(database._connect(make_conninfo(postgres_dsn, host="127.0.0.1", port=port)))
     assert await asyncio.wait([away], timeout=1) == (set(), {away})
     assert caplog.text.count("waiting for the database") == 1
 
@@ -173,7 +173,7 @@ async def test_a_hub_waits_for_a_database_that_is_away_and_ends_on_one_that_refu
     await one.run(change)
     await one.close()
     with pytest.raises(StoreError, match="migration 0001_frames is not the one that was applied"):
-        await asyncio.wait_for(app._connect(postgres_dsn), 10)
+        await asyncio.wait_for(database._connect(postgres_dsn), 10)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

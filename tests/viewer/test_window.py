@@ -10,7 +10,7 @@ from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
-from hub.model import AckReason, AlertState, FrameFlag, Priority, SiteState
+from hub.model import AckReason, AlertState, FrameFlag, HubNotice, NoticeKind, Priority, SiteState
 from tests.viewer.conftest import (
     KEY,
     T0_MS,
@@ -377,3 +377,38 @@ def test_the_key_card_opens_over_the_bed_and_escape_puts_it_away_first(console: 
     assert console.is_bed_open
     console.press(Qt.Key.Key_Escape)
     assert not console.is_bed_open
+
+
+def test_a_database_that_takes_nothing_and_beds_without_room_are_said_in_words_shape_and_colour(
+    console: Console,
+):
+    assert not console.notices.isVisible()
+    notices = (
+        HubNotice(kind=NoticeKind.STORE_AWAY, since_ms=T0_MS - 5000),
+        HubNotice(kind=NoticeKind.BEDS_FULL, since_ms=T0_MS, count=3),
+    )
+    now_s = monotonic_s()
+    console.wall.join(now_s)
+    console.wall.push_message(replace(make_message(make_view()), notices=notices), now_s)
+    console.tick()
+    assert console.notices.isVisible()
+    assert [words for _, words in console.notices.lines] == [
+        "データベースに保存できません 0:05",
+        "監視していない床: 3床 0:00",
+    ]
+    drawn = pixels(console.notices)
+    assert len({tuple(row) for row in drawn[:, 2]}) == 2
+    assert not (drawn[10:30, 24:50] == drawn[10, 2]).all()
+    console.wall.push_message(make_message(make_view(), is_snapshot=False), now_s)
+    console.tick()
+    assert not console.notices.isVisible()
+
+
+def test_of_a_silent_hub_no_notice_stands(console: Console):
+    message = replace(
+        make_message(make_view()), notices=(HubNotice(kind=NoticeKind.STORE_AWAY, since_ms=T0_MS),)
+    )
+    console.wall.join(monotonic_s() - 10)
+    console.wall.push_message(message, monotonic_s() - 10)
+    console.tick()
+    assert not console.notices.isVisible()

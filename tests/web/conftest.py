@@ -23,8 +23,10 @@ from hub.model import (
     BedEvent,
     Channel,
     FrameFlag,
+    HubNotice,
     Lane,
     MonitorStatus,
+    SiteView,
     Transducer,
     WaveEntry,
     WaveFrame,
@@ -79,6 +81,8 @@ class Rig:
         self.pipeline = Pipeline(boot_id="boot-1", capacity_beds=self.capacity_beds)
         self.kept: list[tuple[WaveEntry, Lane]] = []
         self.events: list[BedEvent] = []
+        self.sites: list[SiteView] = []
+        self.notices: list[HubNotice] = []
         self.dependencies = {"database": Dependency(is_ok=True, detail="here")}
         self.fail_strip: Exception | None = None
         self.registry = CollectorRegistry()
@@ -122,7 +126,9 @@ class Rig:
         transitions = self.pipeline.tick(self.now_ms, self.now_s)
         views = self.pipeline.views(None, now_s=self.now_s, with_analysis=False)
         self.pipeline.mark_pushed()
-        self.feed.publish_second(self.now_ms, views, [transition.alert for transition in transitions])
+        self.feed.publish_second(
+            self.now_ms, views, [transition.alert for transition in transitions], notices=self.notices
+        )
 
     def analyse(self) -> None:
         """Analyse every bed."""
@@ -137,6 +143,7 @@ class Rig:
             boot_id=self.pipeline.boot_id,
             now_ms=lambda: self.now_ms,
             views=lambda keys, full: self.pipeline.views(keys, now_s=self.now_s, with_analysis=full),
+            sites=lambda: self.sites,
             recent_waves=self.pipeline.recent_waves,
             alerts=self.pipeline.alerts,
             acknowledge=self._acknowledge,

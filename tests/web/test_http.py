@@ -13,13 +13,14 @@ from pydantic import TypeAdapter
 
 from hub.errors import SettingsError, StoreError
 from hub.model import Alert, BedEvent, BedView, EventKind, FrameFlag, Lane
+from hub.web import examples
 from hub.web.access import AccessPolicy, identify
 from hub.web.api import parse_instant
 from hub.web.app import create_app
 from hub.web.backend import Dependency
 from hub.web.limits import HttpLimits
 from hub.web.problems import KINDS, Problem, ProblemKind
-from hub.web.schemas import AlertList, Alive, BedList, Progress, Ready, Strip
+from hub.web.schemas import AlertList, Alive, BedList, Progress, Ready, SiteList, Strip
 from hub.web.server import build_server
 from hub.web.strip import decimate
 from hub.wire import decode_batch, decode_json, decode_wave, encode_json, to_values
@@ -305,6 +306,7 @@ SCHEMAS: dict[str, Any] = {
     "/readyz": Ready,
     "/progress": Progress,
     "/api/v1/beds": BedList,
+    "/api/v1/sites": SiteList,
     "/api/v1/beds/{site}/{bed}/strip": Strip,
     "/api/v1/alerts": AlertList,
     "/api/v1/alerts/{alert_id}/ack": Alert,
@@ -377,3 +379,10 @@ async def test_wave_frames_of_a_strip_decode_to_its_samples(rig: Rig):
     frames = [decode_wave(e.payload, site=e.site, bed=e.bed) for e, _ in rig.kept]
     expected = np.concatenate([to_values(frame.channels[0]) for frame in frames])
     np.testing.assert_array_equal(strip["channels"]["fhr1"], expected)
+
+
+async def test_sites_are_listed_with_what_their_agents_say(rig: Rig):
+    rig.sites = [examples.SITE]
+    async with rig.http() as http:
+        body = (await http.get("/api/v1/sites")).json()
+    assert body == {"t_ms": rig.now_ms, "sites": examples.SITES["sites"]}

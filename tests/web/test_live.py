@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from hub.model import Channel, FrameFlag, Lane, LiveMessage
+from hub.model import Channel, FrameFlag, HubNotice, Lane, LiveMessage, NoticeKind
 from hub.web.access import AccessPolicy
 from hub.web.limits import LiveLimits
 from hub.wire import decode_json, decode_wave, encode_json, to_values
@@ -412,3 +412,17 @@ async def test_a_server_stops_although_a_reader_is_frozen():
         start_s = time.monotonic()
     assert time.monotonic() - start_s < 5.0
     sock.close()
+
+
+async def test_what_stands_about_the_hub_is_in_every_message_until_it_is_over(rig: Rig):
+    rig.notices = [HubNotice(kind=NoticeKind.STORE_AWAY, since_ms=T0_MS)]
+    rig.run(1)
+    async with rig.client() as console:
+        for _ in range(3):
+            message = await console.read_json(acknowledges=True)
+            assert message["notices"] == [{"kind": "store_away", "since_ms": T0_MS, "count": None}]
+            rig.run(1)
+        rig.notices = []
+        rig.run(1)
+        while message["notices"]:
+            message = await console.read_json(acknowledges=True)
