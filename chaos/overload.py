@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import psycopg
 
+from chaos.compare import count_frames
 from chaos.world import HOST, ChaosError, World, wait_until
 
 WARM_UP_S = 30
@@ -76,7 +76,7 @@ def run_overload(folder: Path, *, beds: int, seconds: int) -> Overload:
             msg = f"load: expected a report of what was sent, got {load.log.read_text()[-500:]!r}"
             raise ChaosError(msg)
         with world.open_database() as dsn:
-            stored = asyncio.run(_count(dsn))
+            stored = asyncio.run(count_frames(dsn))
     p50, p99 = np.percentile(lags, [50, 99]) if lags else (np.nan, np.nan)
     return Overload(
         beds=beds,
@@ -93,15 +93,3 @@ def run_overload(folder: Path, *, beds: int, seconds: int) -> Overload:
         hub_rss_mb=rss_mb,
         hub_cpu_percent=cpu_percent,
     )
-
-
-async def _count(dsn: str) -> int:
-    async with await psycopg.AsyncConnection.connect(dsn) as connection:
-        answer = await connection.execute(
-            "SELECT (SELECT count(*) FROM frame) + coalesce((SELECT sum(frames) FROM segment), 0)"
-        )
-        row = await answer.fetchone()
-    if row is None:
-        msg = "expected the number of stored frames, got nothing"
-        raise ChaosError(msg)
-    return int(row[0])
