@@ -31,7 +31,7 @@ def overload(
     with tempfile.TemporaryDirectory(prefix="ctg-chaos-") as scratch:
         result = run_overload(folder or Path(scratch), beds=beds, seconds=seconds)
     for name, value in {**asdict(result), "lost": result.lost}.items():
-        typer.echo(f"{name:18} {value:,.1f}" if isinstance(value, float) else f"{name:18} {value:,}")
+        typer.echo(f"{name:30} {value:,.1f}" if isinstance(value, float) else f"{name:30} {value:,}")
     raise typer.Exit(1 if result.lost else 0)
 
 
