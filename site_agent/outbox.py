@@ -1,0 +1,386 @@
+"""Frames and events on the site's disk until the hub has stored them: SQLite, one transaction per batch.
+
+Used by one thread (`site_agent.committer`).  A frame's identity is given in the
+transaction that stores it, so what has a seq is on the disk, and what is on the disk
+has a seq.  `confirmed` holds runs of seq that the hub has stored, each with the hour
+in which it said so; hours are those that the agent has lived, which no step of the
+wall clock can move.
+"""
+
+import binascii
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from hub.model import BedEvent
+from hub.wire import encode_json
+from site_agent.ballast import Ballast
+from site_agent.retention import EVICT_SHARE, KEEP_AFTER_ACK_H, KEEP_H, evict
+from site_agent.runs import Run, Runs
+from site_agent.stock import (
+    Draft,
+    Fill,
+    Kept,
+    OutboxDamagedError,
+    OutboxError,
+    OutboxFullError,
+    OutboxLimits,
+    Stock,
+    seal,
+)
+
+_log = logging.getLogger(__name__)
+
+PAGE_BYTES: Final = 4096
+_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+_CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_SCHEMA: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE stream (id INTEGER PRIMARY KEY, bed TEXT NOT NULL, epoch INTEGER NOT NULL, UNIQUE (bed, epoch));
+CREATE TABLE frame (stream INTEGER, seq INTEGER, hour INTEGER, payload BLOB, PRIMARY KEY (stream, seq))
+    WITHOUT ROWID;
+CREATE TABLE confirmed (
+    stream INTEGER, first INTEGER, last INTEGER, hour INTEGER, PRIMARY KEY (stream, first)) WITHOUT ROWID;
+CREATE TABLE event (
+    id TEXT PRIMARY KEY, bed TEXT NOT NULL, payload BLOB NOT NULL, hour INTEGER, done_hour INTEGER);
+PRAGMA user_version = 1;
+"""
+_T0: Final = slice(10, 16)
+"""Where a wave frame says when its first tick begins."""
+
+
+class Outbox:
+    """The database of one site's agent.  `epoch` must be new at each start."""
+
+    def __init__(self, folder: Path, site: str, epoch: int, limits: OutboxLimits | None = None) -> None:
+        """Open the outbox of a folder, or begin one.
+
+        Raises
+        ------
+        OutboxDamagedError
+            If the file is there and is not a sound database.
+        OutboxError
+            If it is of another site or another version.
+        """
+        self.path = folder / "outbox.db"
+        self.epoch = epoch
+        self.bytes_refused = 0
+        self._limits = limits or OutboxLimits()
+        self._ballast = Ballast(folder / "ballast", self._limits.ballast_bytes)
+        self._seqs: dict[str, int] = {}
+        self._streams: dict[tuple[str, int], int] = {}
+        try:
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
+            self._prepare(site)
+        except sqlite3.DatabaseError as error:
+            if is_damage(error):
+                msg = f"{self.path}: expected an SQLite database, got: {error}"
+                raise OutboxDamagedError(msg) from error
+            msg = f"{self.path}: {error}"
+            raise OutboxError(msg) from error
+        self._ballast.restore()
+
+    def _prepare(self, site: str) -> None:
+        db = self._db
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA cache_size = -2000")  # 2 MB: the agent is to stay small
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.execute("PRAGMA journal_size_limit = 4000000")
+        db.execute(f"PRAGMA max_page_count = {max(64, self._limits.max_bytes // PAGE_BYTES)}")
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            db.execute("INSERT INTO meta VALUES ('site', ?), ('lived_s', 0)", [site])
+        elif version != 1:
+            msg = f"{self.path}: expected an outbox of version 1, got {version}"
+            raise OutboxError(msg)
+        meta = dict(db.execute("SELECT name, value FROM meta"))
+        if meta.get("site") != site:
+            msg = f"{self.path}: expected the outbox of site {site}, got that of {meta.get('site')}"
+            raise OutboxError(msg)
+        self._lived_before_s = float(meta.get("lived_s") or 0)
+        self.lived_s = 0.0
+        self._streams = {(bed, epoch): i for i, bed, epoch in db.execute("SELECT id, bed, epoch FROM stream")}
+        if any(epoch == self.epoch for _, epoch in self._streams):
+            msg = f"{self.path}: expected a new epoch, got {self.epoch}, which it holds already"
+            raise OutboxError(msg)
+
+    def close(self) -> None:
+        """Close the file; what was committed is safe without it."""
+        self._db.close()
+
+    @property
+    def hour(self) -> int:
+        """Hours that agents have lived on this outbox."""
+        return int((self._lived_before_s + self.lived_s) / 3600)
+
+    # ---------------------------------------------------------------- writing
+
+    def append(self, drafts: Sequence[Draft], events: Sequence[tuple[str, BedEvent]] = ()) -> list[Kept]:
+        """Store frames and events in one transaction and give the frames their identity.
+
+        Where there is no room even after the oldest acknowledged frames are given up, the
+        frames get their identity all the same, so that they can be shown live, and are
+        marked as not stored.
+
+        Raises
+        ------
+        OutboxDamagedError
+            If the file proves damaged; nothing of the batch has a seq then.
+        """
+        kept = self._seal(drafts)
+        try:
+            self._guard(lambda: self._write(kept, events))
+        except OutboxFullError:
+            self.bytes_refused += sum(len(frame.payload) for frame in kept)
+            kept = [Kept(f.draft, f.epoch, f.seq, f.payload, is_stored=False) for f in kept]
+        for frame in kept:
+            self._seqs[frame.draft.bed] = frame.seq + 1
+        return kept
+
+    def take_over_seqs(self, other: "Outbox") -> None:
+        """Go on counting where the outbox that this one replaces had come to."""
+        self._seqs = dict(other._seqs)  # noqa: SLF001  # of the same class
+
+    def _seal(self, drafts: Sequence[Draft]) -> list[Kept]:
+        seqs = dict(self._seqs)
+        kept = []
+        for draft in drafts:
+            seq = seqs.get(draft.bed, 0)
+            seqs[draft.bed] = seq + 1
+            kept.append(Kept(draft, self.epoch, seq, seal(draft.body, self.epoch, seq)))
+        return kept
+
+    def _guard(self, work: Callable[[], object]) -> None:
+        """Run one transaction; a full disk gets one more try after giving up acknowledged frames."""
+        for is_last in (False, True):
+            try:
+                work()
+            except sqlite3.DatabaseError as error:
+                self._roll_back()
+                if is_damage(error):
+                    raise OutboxDamagedError(str(self.path)) from error
+                if not _is(error, _FULL):
+                    raise
+                if is_last or not self._make_room():
+                    raise OutboxFullError(str(self.path)) from error
+            else:
+                return
+
+    def _write(self, kept: Iterable[Kept], events: Iterable[tuple[str, BedEvent]]) -> None:
+        db, hour = self._db, self.hour
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany(
+            "INSERT INTO frame VALUES (?, ?, ?, ?)",
+            [(self._stream(f.draft.bed, f.epoch), f.seq, hour, f.payload) for f in kept],
+        )
+        db.executemany(
+            "INSERT INTO event VALUES (?, ?, ?, ?, NULL) ON CONFLICT DO NOTHING",
+            [(event.id, bed, encode_json(event), hour) for bed, event in events],
+        )
+        db.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        # A stream whose row went with the transaction must be made again.
+        self._streams = {
+            (bed, epoch): i for i, bed, epoch in self._db.execute("SELECT id, bed, epoch FROM stream")
+        }
+
+    def _stream(self, bed: str, epoch: int) -> int:
+        known = self._streams.get((bed, epoch))
+        if known is None:
+            row = self._db.execute("INSERT INTO stream (bed, epoch) VALUES (?, ?) RETURNING id", [bed, epoch])
+            known = self._streams[bed, epoch] = int(row.fetchone()[0])
+        return known
+
+    def confirm(self, stock: Iterable[Stock], event_ids: Iterable[str] = ()) -> None:
+        """Note the runs that the hub has stored (the `unacked` of each stock here) and the time lived."""
+        stock, event_ids = list(stock), list(event_ids)
+        self._guard(lambda: self._confirm(stock, event_ids))
+
+    def _confirm(self, stock: Iterable[Stock], event_ids: Iterable[str]) -> None:
+        db, hour = self._db, self.hour
+        db.execute("BEGIN IMMEDIATE")
+        db.execute(
+            "UPDATE meta SET value = ? WHERE name = 'lived_s'", [int(self._lived_before_s + self.lived_s)]
+        )
+        for of_stream in stock:
+            stream = self._streams.get((of_stream.bed, of_stream.epoch))
+            if stream is not None:
+                for first, last in of_stream.unacked:
+                    self._confirm_run(stream, first, last, hour)
+        db.executemany("UPDATE event SET done_hour = ? WHERE id = ?", [(hour, i) for i in event_ids])
+        db.execute("COMMIT")
+
+    def _confirm_run(self, stream: int, first: int, last: int, hour: int) -> None:
+        """Add a run, joined to neighbours of the same hour; runs never overlap."""
+        db = self._db
+        around = db.execute(
+            "DELETE FROM confirmed WHERE stream = ? AND hour = ? AND last >= ? AND first <= ?"
+            " RETURNING first, last",
+            [stream, hour, first - 1, last + 1],
+        ).fetchall()
+        for a, b in around:
+            first, last = min(first, a), max(last, b)
+        db.execute("INSERT OR REPLACE INTO confirmed VALUES (?, ?, ?, ?)", [stream, first, last, hour])
+
+    # ---------------------------------------------------------------- reading
+
+    def unacked(self) -> list[Stock]:
+        """Find what is here and not confirmed, oldest epoch of each bed first."""
+        stock = []
+        for (bed, epoch), stream in sorted(self._streams.items(), key=lambda item: item[1]):
+            (low, high) = self._db.execute(
+                "SELECT min(seq), max(seq) FROM frame WHERE stream = ?", [stream]
+            ).fetchone()
+            if low is None:
+                continue
+            open_ = Runs([(low, high)])
+            for first, last in self._db.execute(
+                "SELECT first, last FROM confirmed WHERE stream = ?", [stream]
+            ):
+                open_.remove(first, last)
+            runs = [run for span in open_ for run in self._present(stream, *span)]
+            if runs:
+                stock.append(Stock(bed, epoch, runs))
+        return stock
+
+    def _present(self, stream: int, first: int, last: int) -> list[Run]:
+        """Find the runs of seq that are stored: a frame that found no room left a hole."""
+        return self._db.execute(
+            "SELECT min(seq), max(seq) FROM (SELECT seq, seq - row_number() OVER (ORDER BY seq) AS island"
+            " FROM frame WHERE stream = ? AND seq BETWEEN ? AND ?) GROUP BY island ORDER BY 1",
+            [stream, first, last],
+        ).fetchall()
+
+    def read(self, bed: str, epoch: int, first: int, last: int) -> dict[int, bytes]:
+        """Frames by seq.  One whose CRC no longer fits is left out, with an error in the log."""
+        stream = self._streams.get((bed, epoch))
+        if stream is None:
+            return {}
+        frames = {}
+        for seq, payload in self._db.execute(
+            "SELECT seq, payload FROM frame WHERE stream = ? AND seq BETWEEN ? AND ?", [stream, first, last]
+        ):
+            if binascii.crc_hqx(payload, 0) == 0:
+                frames[seq] = payload
+            else:
+                _log.error("%s: %s epoch %d seq %d does not fit its CRC", self.path, bed, epoch, seq)
+        return frames
+
+    def find_span(self, bed: str, from_ms: int, to_ms: int) -> list[Stock]:
+        """Frames of a bed that begin in [from_ms, to_ms), as runs of seq."""
+        low, high = from_ms.to_bytes(6, "big"), to_ms.to_bytes(6, "big")
+        found = []
+        for (name, epoch), stream in self._streams.items():
+            if name == bed:
+                runs = Runs()
+                for (seq,) in self._db.execute(
+                    "SELECT seq FROM frame WHERE stream = ? AND substr(payload, ?, 6) >= ?"
+                    " AND substr(payload, ?, 6) < ?",
+                    [stream, _T0.start + 1, low, _T0.start + 1, high],
+                ):
+                    runs.add(seq, seq)
+                if runs:
+                    found.append(Stock(bed, epoch, list(runs)))
+        return found
+
+    def forget_ack(self, stock: Iterable[Stock]) -> None:
+        """Take frames as not confirmed again: the hub asked for them anew."""
+        stock = list(stock)
+        self._guard(lambda: self._forget_ack(stock))
+
+    def _forget_ack(self, stock: Iterable[Stock]) -> None:
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        for of_stream in stock:
+            stream = self._streams[of_stream.bed, of_stream.epoch]
+            for first, last in of_stream.unacked:
+                cut = db.execute(
+                    "DELETE FROM confirmed WHERE stream = ? AND last >= ? AND first <= ?"
+                    " RETURNING first, last, hour",
+                    [stream, first, last],
+                ).fetchall()
+                rest = [(a, first - 1, hour) for a, _, hour in cut if a < first]
+                rest += [(last + 1, b, hour) for _, b, hour in cut if b > last]
+                db.executemany("INSERT INTO confirmed VALUES (?, ?, ?, ?)", [(stream, *run) for run in rest])
+        db.execute("COMMIT")
+
+    def read_t0_ms(self, bed: str, epoch: int, seq: int) -> int | None:
+        """When a frame begins."""
+        payload = self.read(bed, epoch, seq, seq).get(seq)
+        return None if payload is None else int.from_bytes(payload[_T0], "big")
+
+    def read_events(self) -> list[tuple[str, str, bytes]]:
+        """Events that are not confirmed, oldest first: id, bed, JSON."""
+        return self._db.execute(
+            "SELECT id, bed, payload FROM event WHERE done_hour IS NULL ORDER BY id"
+        ).fetchall()
+
+    # ---------------------------------------------------------------- room
+
+    def fill(self) -> Fill:
+        """Say how full the outbox is, by its own limit and by the disk."""
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+        size = pages * PAGE_BYTES
+        disk_free, disk_total = self._ballast.disk()
+        limit = min(self._limits.max_bytes, size + disk_free)
+        return Fill((pages - free) * PAGE_BYTES, limit, disk_free / max(1, disk_total))
+
+    def sweep(self) -> int:
+        """Delete a bounded number of frames that need no longer be kept; gives how many."""
+        self._ballast.restore()
+        is_tight = self.fill().share >= EVICT_SHARE
+        deleted = 0
+        try:
+            self._guard(self._delete_events)
+            deleted = self._evict(0 if is_tight else KEEP_H, 0 if is_tight else KEEP_AFTER_ACK_H)
+        except OutboxFullError as error:
+            _log.warning("no room to delete in: %s", error)
+        return deleted
+
+    def _delete_events(self) -> None:
+        self._db.execute("DELETE FROM event WHERE done_hour < ?", [self.hour - KEEP_H])
+
+    def _make_room(self) -> bool:
+        """Give up the oldest acknowledged frames on a full disk; False when there are none."""
+        self._ballast.release()  # a delete needs room in the journal
+        try:
+            deleted = self._evict(0, 0)
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.DatabaseError as error:
+            self._roll_back()
+            _log.warning("%s: no room even for deleting: %s", self.path, error)
+            return False
+        if deleted:
+            _log.warning("%s: full; %d acknowledged frames given up before their time", self.path, deleted)
+        return deleted > 0
+
+    def _evict(self, keep_h: int, keep_after_ack_h: int) -> int:
+        deleted = evict(self._db, self.hour, keep_h, keep_after_ack_h)
+        for key, stream in list(self._streams.items()):
+            if key[1] != self.epoch and not self._holds_frames(stream):
+                self._db.execute("DELETE FROM confirmed WHERE stream = ?", [stream])
+                self._db.execute("DELETE FROM stream WHERE id = ?", [stream])
+                del self._streams[key]
+        return deleted
+
+    def _holds_frames(self, stream: int) -> bool:
+        row = self._db.execute("SELECT 1 FROM frame WHERE stream = ? LIMIT 1", [stream]).fetchone()
+        return row is not None
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file itself is broken."""
+    return _is(error, _CORRUPT)
+
+
+def _is(error: sqlite3.Error, codes: frozenset[int]) -> bool:
+    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in codes
