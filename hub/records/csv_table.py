@@ -3,19 +3,20 @@
 import csv
 import math
 import re
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from hub.model import FloatArray
-from hub.records.record import Record, lay_out, mismatch, parse_number
+from hub.records.record import Record, lay_out, mismatch, parse_number, parse_start
 
 
 def read_csv(path: Path) -> Record:
     """Read columns by name: fhr or fhr1-3, toco or uc, iup, mhr; empty or 0 is a lost rate.
 
     The sampling rate comes from a column time_s in equal steps, a column fs, or a line
-    `# fs=4`.
+    `# fs=4`.  A line `# start=2026-11-20T10:00:00+09:00` gives the time of the first sample.
 
     Raises
     ------
@@ -23,7 +24,7 @@ def read_csv(path: Path) -> Record:
         If a row has another length than the names, a value is no number, or the
         sampling rate cannot be told.
     """
-    fs, rows = _split_comments(path)
+    fs, start, rows = _split_comments(path)
     try:
         reader = csv.reader(rows)
         names = [name.strip().lower() for name in next(reader, [])]
@@ -44,20 +45,23 @@ def read_csv(path: Path) -> Record:
         fs = _rate_of(time_s, path)
     if fs is None:
         raise mismatch(path, "a column time_s or fs, or a line '# fs=4'", ", ".join(names))
-    return lay_out(path, columns, fs)
+    return lay_out(path, columns, fs, start=start)
 
 
-def _split_comments(path: Path) -> tuple[float | None, list[str]]:
+def _split_comments(path: Path) -> tuple[float | None, datetime | None, list[str]]:
     fs: float | None = None
+    start: datetime | None = None
     rows = []
     with path.open(newline="", encoding="utf-8-sig") as file:
         for line in file:
             if line.startswith("#"):
                 if found := re.search(r"\bfs\s*=\s*([\d.]+)", line, re.ASCII):
                     fs = parse_number(found[1], path, "fs")
+                if found := re.search(r"\bstart\s*=\s*(\S+)", line):
+                    start = parse_start(found[1], path)
             elif line.strip():
                 rows.append(line)
-    return fs, rows
+    return fs, start, rows
 
 
 def _rate_of(time_s: FloatArray, path: Path) -> float:

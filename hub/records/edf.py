@@ -7,6 +7,7 @@ value: a rate of 0 is loss, and so is what a remark `signal loss [channel]` span
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +50,7 @@ class _Header:
     n_blocks: int | None
     block_s: float
     signals: tuple[_Signal, ...]
+    start: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,9 @@ def read_edf(path: Path) -> Record:
     fs = n_per_block / header.block_s
     onsets: FloatArray = np.arange(len(blocks), dtype=np.float64) * header.block_s
     remarks: list[_Remark] = []
+    begin_s = 0.0
     if header.is_plus and _ANNOTATIONS in pieces:
-        marked, remarks = _read_remarks(pieces[_ANNOTATIONS], path)
+        begin_s, marked, remarks = _read_remarks(pieces[_ANNOTATIONS], path)
         onsets = marked if header.is_interrupted else onsets
     elif header.is_interrupted:
         raise mismatch(path, "a signal 'EDF Annotations' in EDF+D", "none")
@@ -95,7 +98,8 @@ def read_edf(path: Path) -> Record:
         column = np.full(n, np.nan)
         column[at[:, None] + np.arange(n_per_block)] = signal.to_physical(pieces[label])
         columns[label] = np.where(_is_lost(label, remarks, n, fs), np.nan, column)
-    return lay_out(path, columns, fs)
+    start = None if header.start is None else header.start + timedelta(seconds=begin_s)
+    return lay_out(path, columns, fs, start=start)
 
 
 def _read_header(content: bytes, path: Path) -> _Header:
@@ -118,7 +122,19 @@ def _read_header(content: bytes, path: Path) -> _Header:
         n_blocks=None if n_blocks == "-1" else parse_count(n_blocks, path, "the number of blocks"),
         block_s=block_s,
         signals=_read_signals(table, n_signals, path),
+        start=_read_start(fixed[168:184]),
     )
+
+
+def _read_start(text: str) -> datetime | None:
+    """Read dd.mm.yyhh.mm.ss; two digits count from 1985, and its first day stands for "not told"."""
+    try:
+        start = datetime.strptime(text, "%d.%m.%y%H.%M.%S")  # noqa: DTZ007  # the format knows no zone
+    except ValueError:
+        return None
+    if start.year < 1985:
+        start = start.replace(year=start.year + 100)
+    return None if (start.day, start.month, start.year) == (1, 1, 1985) else start
 
 
 def _read_signals(table: str, n_signals: int, path: Path) -> tuple[_Signal, ...]:
@@ -153,8 +169,8 @@ def _split_blocks(content: bytes, header: _Header, path: Path) -> npt.NDArray[np
     return np.frombuffer(body, "<i2", count=n_blocks * per_block).reshape(n_blocks, per_block)
 
 
-def _read_remarks(pieces: npt.NDArray[np.int16], path: Path) -> tuple[FloatArray, list[_Remark]]:
-    """Read when each block begins, and the remarks; times count from the first block."""
+def _read_remarks(pieces: npt.NDArray[np.int16], path: Path) -> tuple[float, FloatArray, list[_Remark]]:
+    """Read when the first block begins, then, counted from it, each block, and the remarks."""
     remarks: list[_Remark] = []
     onsets = np.empty(len(pieces))
     for i, piece in enumerate(pieces):
@@ -170,7 +186,7 @@ def _read_remarks(pieces: npt.NDArray[np.int16], path: Path) -> tuple[FloatArray
                 span = float(found[1]), float(found[2] or 0)
                 remarks += [_Remark(span[0], span[1], word) for word in words if word]
     start = onsets[0]
-    return onsets - start, [_Remark(r.onset_s - start, r.duration_s, r.text) for r in remarks]
+    return float(start), onsets - start, [_Remark(r.onset_s - start, r.duration_s, r.text) for r in remarks]
 
 
 def _place_blocks(onsets: FloatArray, n_per_block: int, fs: float, path: Path) -> npt.NDArray[np.intp]:

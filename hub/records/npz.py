@@ -9,16 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.model import FloatArray
-from hub.records.record import NAMES, TOCO, Record, lay_out, mismatch, number_or_none
+from hub.records.record import NAMES, TOCO, Record, lay_out, mismatch, number_or_none, parse_start
 
 _LOST_TOCO: Final = 255
 
 
 def read_npz(path: Path) -> Record:
-    """Read arrays fhr (or fhr1-3), toco, iup, mhr and a number fs; perhaps record, outcome, stage2_start.
+    """Read arrays fhr (or fhr1-3), toco, iup, mhr and a number fs; perhaps others.
 
     Floats are bpm and monitor units; uint16 rates are quarter-bpm with 0 for loss,
-    uint8 toco is half units with 255 for loss.  `outcome` is a JSON object of numbers.
+    uint8 toco is half units with 255 for loss.  `record` is a name, `outcome` a JSON object of
+    numbers, `stage2_start` a sample, `start` the time of the first sample in ISO 8601.
 
     Raises
     ------
@@ -43,6 +44,7 @@ def read_npz(path: Path) -> Record:
         name=str(arrays.get("record", path.stem)),
         outcome=_read_outcome(path, str(arrays.get("outcome", "{}"))),
         stage2_start=int(stage2) if stage2 >= 0 else None,
+        start=parse_start(str(arrays["start"]), path) if "start" in arrays else None,
     )
 
 

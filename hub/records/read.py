@@ -9,6 +9,7 @@ from typing import Final
 from hub.records.csv_table import read_csv
 from hub.records.edf import read_edf
 from hub.records.fhrma import read_fhrma
+from hub.records.mfer import read_mfer
 from hub.records.npz import read_npz
 from hub.records.record import Record, mismatch
 from hub.records.wfdb import read_wfdb
@@ -21,6 +22,8 @@ FORMS: Final[Mapping[str, Callable[[Path], Record]]] = {
     ".edf": read_edf,
     ".fhr": read_fhrma,
     ".fhrm": read_fhrma,
+    ".mwf": read_mfer,
+    ".mfer": read_mfer,
 }
 """Endings, and what reads them."""
 

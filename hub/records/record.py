@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +41,8 @@ class Record:
     outcome: dict[str, float | None] = field(default_factory=dict)
     stage2_start: int | None = None
     iup: FloatArray | None = None
+    start: datetime | None = None
+    """Time of the first sample as the file tells it, with a zone only where the file names one."""
 
     @property
     def duration_s(self) -> float:
@@ -83,6 +86,20 @@ def parse_count(text: str, where: object, what: str) -> int:
     return int(text)
 
 
+def parse_start(text: str, where: object) -> datetime:
+    """Read the time of the first sample in ISO 8601, with or without a zone.
+
+    Raises
+    ------
+    RecordError
+        If the text is not one.
+    """
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise mismatch(where, "a start in ISO 8601", repr(text[:40])) from error
+
+
 def number_or_none(value: float | None) -> float | None:
     """NaN stands for "not known" in the databases."""
     return None if value is None or math.isnan(value) else float(value)
@@ -96,6 +113,7 @@ def lay_out(
     name: str | None = None,
     outcome: dict[str, float | None] | None = None,
     stage2_start: int | None = None,
+    start: datetime | None = None,
 ) -> Record:
     """Make a record of named channels; names are in lower case, unknown ones are passed over.
 
@@ -126,6 +144,7 @@ def lay_out(
         outcome=outcome or {},
         stage2_start=stage2_start,
         iup=iup,
+        start=start,
     )
 
 

@@ -1,6 +1,7 @@
 """WFDB: a header .hea and one .dat in format 16 or 212 (PhysioNet, pages header(5) and signal(5))."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -56,8 +57,25 @@ def read_wfdb(path: Path) -> Record:
     }
     stage2 = outcome.get("Pos. II.st.")
     return lay_out(
-        header, columns, fs, outcome=outcome, stage2_start=int(stage2) if stage2 and stage2 > 0 else None
+        header,
+        columns,
+        fs,
+        outcome=outcome,
+        stage2_start=int(stage2) if stage2 and stage2 > 0 else None,
+        start=_read_start(header, first),
     )
+
+
+def _read_start(header: Path, first: list[str]) -> datetime | None:
+    """Read base time and date behind the number of samples; a time without its day is no start."""
+    if len(first) < 6:
+        return None
+    for form in ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S.%f"):
+        try:
+            return datetime.strptime(f"{first[5]} {first[4]}", form)  # noqa: DTZ007  # the format knows no zone
+        except ValueError:
+            continue
+    raise mismatch(header, "a base time HH:MM:SS and date DD/MM/YYYY", f"{first[4]} {first[5]}")
 
 
 def _read_signal_lines(header: Path, lines: list[str], n_signals: int) -> list[re.Match[str]]:
