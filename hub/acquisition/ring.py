@@ -26,9 +26,15 @@ class Ring:
 
     def __init__(self, capacity_beds: int, *, length_s: int = RING_S) -> None:
         self.n_samples = length_s * 1000 // GRID_MS
-        # Pages stay untouched, and so cost nothing, until a bed is added.
-        self._samples = np.empty((capacity_beds, len(RING_CHANNELS), self.n_samples), np.float32)
-        self._late_ms = np.empty((capacity_beds, self.n_samples), np.int64)
+        # Pages stay untouched, and so cost nothing, until they are written.  Channel by channel in memory:
+        # most beds use three of six, and a page of the kernel's may span many beds.
+        by_channel = np.empty((len(RING_CHANNELS), capacity_beds, self.n_samples), np.float32)
+        self._samples = by_channel.transpose(1, 0, 2)
+        self._late_ms = np.zeros((capacity_beds, self.n_samples), np.int64)
+        self._has_late = np.zeros(capacity_beds, np.bool_)
+        """Beds to which something came late: the times of the others are all 0, and their memory untouched."""
+        self._is_open = np.zeros((capacity_beds, len(RING_CHANNELS)), np.bool_)
+        """Channels that have been written: the memory of the others is never touched, and reads as NaN."""
         self._head: npt.NDArray[np.int64] = np.zeros(capacity_beds, np.int64)
         self._beds = 0
 
@@ -42,8 +48,6 @@ class Ring:
         if self._beds == self.capacity_beds:
             return None
         row = self._beds
-        self._samples[row] = np.nan
-        self._late_ms[row] = 0
         self._beds += 1
         return row
 
@@ -81,18 +85,25 @@ class Ring:
         ticks = (middle_ms // frame.period_ms).clip(0, frame.n_ticks - 1)
         for block in frame.channels:
             self._write(row, slots, ticks, block)
-        self._late_ms[row, slots] = late_ms
+        if late_ms:
+            self._has_late[row] = True
+        if self._has_late[row]:
+            self._late_ms[row, slots] = late_ms
 
     def _is_live(self, row: int, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        has_signal = np.isfinite(self._samples[row][:, slots]).any(axis=0)
+        has_signal = np.isfinite(self._samples[row][np.ix_(self._is_open[row], slots)]).any(axis=0)
         return np.asarray(has_signal & (self._late_ms[row, slots] == 0))
 
     def _write(
         self, row: int, slots: npt.NDArray[np.int64], ticks: npt.NDArray[np.int64], block: ChannelSamples
     ) -> None:
         column = _COLUMN.get(block.channel)
-        if column is not None:
-            self._samples[row, column, slots] = to_values(block)[ticks]
+        if column is None:
+            return
+        if not self._is_open[row, column]:
+            self._samples[row, column] = np.nan
+            self._is_open[row, column] = True
+        self._samples[row, column, slots] = to_values(block)[ticks]
 
     def _move_head(self, row: int, start: int, stop: int, *, is_newest: bool) -> None:
         head = int(self._head[row])
@@ -106,8 +117,9 @@ class Ring:
 
     def _clear(self, row: int, start: int, stop: int) -> None:
         slots = np.arange(max(start, stop - self.n_samples), stop) % self.n_samples
-        self._samples[row, :, slots] = np.nan
-        self._late_ms[row, slots] = 0
+        self._samples[row][np.ix_(self._is_open[row], slots)] = np.nan
+        if self._has_late[row]:
+            self._late_ms[row, slots] = 0
 
     def window(
         self, rows: npt.ArrayLike, n_samples: int
@@ -124,6 +136,7 @@ class Ring:
         samples = self._samples[
             index[:, None, None], np.arange(len(RING_CHANNELS))[None, :, None], slots[:, None, :]
         ]
+        samples[~self._is_open[index]] = np.nan
         return samples, self._late_ms[index[:, None], slots], head * GRID_MS
 
     @property
@@ -145,6 +158,7 @@ class Ring:
             samples[:, begin - start : begin - start + n] = self._samples[row, :, slot : slot + n]
             late_ms[begin - start : begin - start + n] = self._late_ms[row, slot : slot + n]
             begin += n
+        samples[~self._is_open[row]] = np.nan
         return samples, late_ms
 
     def column(
@@ -154,6 +168,7 @@ class Ring:
         slots = (self._head[rows][:, None] + np.arange(-n_samples, 0)) % self.n_samples
         values: npt.NDArray[np.float32] = self._samples[rows[:, None], columns[:, None], slots]
         values[self._late_ms[rows[:, None], slots] > 0] = np.nan
+        values[~self._is_open[rows, columns]] = np.nan
         return values
 
     def newest(self, rows: npt.ArrayLike, n_samples: int) -> FloatArray:
