@@ -56,12 +56,12 @@ def cut(buffer: bytearray) -> Cut:
     start = buffer.find(START)
     if start != 0:
         return Cut(len(buffer) if start < 0 else start, NOISE)
-    end = buffer.find(END, 1, MAX_MESSAGE + 2)
-    inner = buffer.find(START, 1, end if end > 0 else MAX_MESSAGE)
-    if inner > 0:
-        return Cut(inner, "aborted", "expected FS CR, got the start of the next message")
+    inner = buffer.find(START, 1, MAX_MESSAGE + 2)
+    end = buffer.find(END, 1, inner if inner > 0 else MAX_MESSAGE + 2)
     if end > 0:
         return Cut(end + len(END))
+    if inner > 0:
+        return Cut(inner, "aborted", "expected FS CR, got the start of the next message")
     if len(buffer) >= MAX_MESSAGE + 2:
         return Cut(1, "overflow", f"expected at most {MAX_MESSAGE} bytes in a message, got more")
     return WAIT

@@ -7,6 +7,9 @@ from typing import Any, Final
 
 from hub.errors import SettingsError
 from site_agent.device import Driver
+from site_agent.drivers.file_drop import FileDrop
+from site_agent.drivers.ge115 import Ge115
+from site_agent.drivers.hl7_mllp import Hl7Mllp
 from site_agent.drivers.line import LineSettings
 from site_agent.drivers.series50 import Series50
 
@@ -48,6 +51,25 @@ DRIVERS: Final[Mapping[str, DriverKind]] = {
             make=lambda options: Series50(**_take(options, has_fspo2=bool)),
             ports=_STREAMS,
             line=LineSettings(1200),
+        ),
+        DriverKind(
+            name="ge115",
+            summary="GE Corometrics 120 and 170 series, Model 115 modes",
+            make=lambda options: Ge115(**_take(options, mode=str)),
+            ports=_STREAMS,
+            line=LineSettings(9600),
+        ),
+        DriverKind(
+            name="hl7-mllp",
+            summary="a central system that sends ORU^R01",
+            make=lambda options: Hl7Mllp(**_take(options, channels=Mapping, utc_offset_min=int)),
+            ports=frozenset({PortKind.TCP, PortKind.TCP_LISTEN, PortKind.REPLAY}),
+        ),
+        DriverKind(
+            name="file-drop",
+            summary="finished files: CSV, EDF and EDF+, WFDB, NPZ, MFER",
+            make=lambda options: FileDrop(**_take(options, utc_offset_min=int)),
+            ports=frozenset({PortKind.FOLDER, PortKind.REPLAY}),
         ),
     )
 }
