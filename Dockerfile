@@ -14,6 +14,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY hub ./hub
 COPY viewer ./viewer
 COPY device_sim ./device_sim
+COPY site_agent ./site_agent
 RUN pip wheel --no-deps --wheel-dir /dist . \
     && pip --python /opt/ctg/bin/python install --no-deps --no-index /dist/ctg_hub-*.whl \
     && pip --python /opt/ctg/bin/python check

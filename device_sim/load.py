@@ -69,14 +69,17 @@ async def run_load(plan: LoadPlan, broker: Broker) -> LoadReport:
     ]
     start_s = time.monotonic() + 1.0
     t0_ms = round((time.time_ns() // 1_000_000 + 1000) / GRID_MS) * GRID_MS - FRAME_MS
+    cause: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as tasks:
             for number, site in enumerate(sites):
                 phase_s = number / len(sites)
                 tasks.create_task(site.run(broker, start_s + phase_s, t0_ms))
     except* (OSError, EOFError, TimeoutError) as group:
-        msg = f"expected a broker at {broker.address} for {len(sites)} connections, got: {find_cause(group)}"
-        raise SettingsError(msg) from group
+        cause = group
+    if cause is not None:  # Python before 3.11.4 wraps in a group what is raised inside `except*`
+        msg = f"expected a broker at {broker.address} for {len(sites)} connections, got: {find_cause(cause)}"
+        raise SettingsError(msg) from cause
     return LoadReport(
         sites=len(sites),
         sent=sum(site.sent for site in sites),

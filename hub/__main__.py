@@ -22,14 +22,17 @@ app = typer.Typer(
 
 def _run(work: Coroutine[Any, Any, None], level: str = "INFO") -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    error: BaseException | None = None
     try:
         asyncio.run(work)
     except* HubError as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
+        error = group
+    # Raised only out here: Python before 3.11.4 wraps in a group what is raised inside `except*`.
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if error is not None:
         typer.echo(f"ctg-hub: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(1)
 
 
 def _refuse_constant(name: str) -> None:

@@ -39,6 +39,7 @@ missing_packages() {
         command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || echo mosquitto
         command -v chromium >/dev/null 2>&1 || echo chromium
         command -v openssl >/dev/null 2>&1 || echo openssl
+        has_library libatomic.so.1 || echo libatomic1 # the driver of the browser tests
         [ -n "$(find /usr/share/fonts -iname '*cjk*' 2>/dev/null | head -n 1)" ] || echo fonts-noto-cjk
     fi
     if [ "$extra" = dev ] || [ "$extra" = viewer ]; then
