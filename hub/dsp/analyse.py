@@ -278,8 +278,13 @@ def find_events(
     activity: UterineActivity,
     weeks: Sequence[float | None],
     earlier: Sequence[Sequence[Deceleration]] | None = None,
+    *,
+    begin: int = 0,
 ) -> tuple[list[list[Acceleration]], list[list[Deceleration]]]:
-    """Find the accelerations and decelerations of each bed; whole records and live beds both come here."""
+    """Find the accelerations and decelerations of each bed; whole records and live beds both come here.
+
+    What ends at or before the sample `begin` is left out.
+    """
     model = load_event_model()
     decelerations = find_decelerations(
         clean,
@@ -288,6 +293,7 @@ def find_events(
         are_contractions_known=activity.is_known,
         earlier=earlier,
         model=None if model is None else model.fall,
+        begin=begin,
     )
     accelerations = find_accelerations(
         clean,
@@ -295,6 +301,7 @@ def find_events(
         gestational_weeks=weeks,
         decelerations=decelerations,
         model=None if model is None else model.rise,
+        begin=begin,
     )
     return accelerations, decelerations
 

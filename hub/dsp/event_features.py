@@ -111,16 +111,17 @@ def describe_stretches(
     raw, seen = _seconds(swing)
     span = np.maximum(last - first, 1).astype(np.float64)
     at = start + np.array([departure[b, i:j].argmax() for b, i, j in runs], dtype=np.intp)
-    sums = _Sums(raw, seen, bed)
+    signal = _Sums(seen, bed)
+    swings = _Means(raw, seen, signal, bed)
 
     climb = np.zeros_like(smooth)
     half = SLOPE_S // 2
     climb[:, half:-half] = smooth[:, SLOPE_S:] - smooth[:, :-SLOPE_S]
     detail = np.abs(raw - uniform_filter1d(raw, DETAIL_S, axis=-1))
-    details = _Sums(np.minimum(detail, 10.0), seen, bed)
+    details = _Means(np.minimum(detail, 10.0), seen, signal, bed)
     calm = uniform_filter1d(raw, 5, axis=-1)
     duration_s = (stop - start) / FS_HZ
-    area = _Sums(smooth, np.ones_like(smooth), bed).total(first, last)
+    area = _Sums(smooth, bed).within(first, last)
     columns = [
         measure_peaks(runs, departure),
         np.log(duration_s),
@@ -129,24 +130,24 @@ def describe_stretches(
     ]
     for height in HEIGHTS_BPM:
         above = (smooth > height).astype(np.float64)
-        columns.append(np.sqrt(_Sums(above, np.ones_like(above), bed).total(first, last)))
+        columns.append(np.sqrt(_Sums(above, bed).within(first, last)))
     columns += [
         np.log(3.0 + (at - start) / FS_HZ),
         np.log(3.0 + (stop - at) / FS_HZ),
         _max_within(climb, bed, first, last),
         _max_within(-climb, bed, first, last),
-        sums.seen(first, last) / span,
-        details.mean(first, last, 2.0),
-        details.mean(first - REACH_S, first, 2.0),
+        signal.within(first, last) / span,
+        details.within(first, last, 2.0),
+        details.within(first - REACH_S, first, 2.0),
     ]
     for near in NEAR_S:
-        columns += [sums.mean(first - near, first, 0.0), sums.mean(last, last + near, 0.0)]
-    size = _Sums(np.abs(raw), seen, bed)
-    power = _Sums(np.minimum(raw**2, 900.0), seen, bed)
+        columns += [swings.within(first - near, first, 0.0), swings.within(last, last + near, 0.0)]
+    size = _Means(np.abs(raw), seen, signal, bed)
+    power = _Means(np.minimum(raw**2, 900.0), seen, signal, bed)
     columns += [
-        size.mean(first - REACH_S, first, USUAL_SPREAD_BPM),
-        size.mean(last, last + REACH_S, USUAL_SPREAD_BPM),
-        np.sqrt(power.mean(first - REACH_S, last + REACH_S, USUAL_SPREAD_BPM**2)),
+        size.within(first - REACH_S, first, USUAL_SPREAD_BPM),
+        size.within(last, last + REACH_S, USUAL_SPREAD_BPM),
+        np.sqrt(power.within(first - REACH_S, last + REACH_S, USUAL_SPREAD_BPM**2)),
     ]
     for beside in BESIDE_S:
         for way in (-calm, calm):
@@ -154,10 +155,10 @@ def describe_stretches(
                 _max_within(way, bed, first - beside, first),
                 _max_within(way, bed, last, last + beside),
             ]
-    around = np.maximum(sums.seen(first - REACH_S, first) + sums.seen(last, last + REACH_S), 60.0)
+    around = np.maximum(signal.within(first - REACH_S, first) + signal.within(last, last + REACH_S), 60.0)
     for way in (calm, -calm):
-        large = _Sums((way > LARGE_BPM).astype(np.float64), np.ones_like(calm), bed)
-        beside_s = large.total(first - REACH_S, first) + large.total(last, last + REACH_S)
+        large = _Sums((way > LARGE_BPM).astype(np.float64), bed)
+        beside_s = large.within(first - REACH_S, first) + large.within(last, last + REACH_S)
         columns.append(np.sqrt(beside_s / around))
     n = departure.shape[-1]
     gap_before, gap_after = _gaps(runs)
@@ -174,32 +175,27 @@ def describe_stretches(
 class _Sums:
     """Sums of a signal over windows of whole seconds, those of the stretches' own beds."""
 
-    def __init__(self, value: FloatArray, weight: FloatArray, bed: IntArray) -> None:
+    def __init__(self, value: FloatArray, bed: IntArray) -> None:
         self._bed = bed
         self._last = value.shape[-1]
-        self._value = self._cumulate(value * weight)
-        self._weight = self._cumulate(weight)
+        self._total = np.zeros((value.shape[0], self._last + 1))
+        np.cumsum(value, axis=-1, out=self._total[:, 1:])
 
-    @staticmethod
-    def _cumulate(x: FloatArray) -> FloatArray:
-        total = np.zeros((x.shape[0], x.shape[1] + 1))
-        np.cumsum(x, axis=-1, out=total[:, 1:])
-        return total
+    def within(self, first: IntArray, last: IntArray) -> FloatArray:
+        begin, end = first.clip(0, self._last), last.clip(0, self._last)
+        return np.asarray(self._total[self._bed, end] - self._total[self._bed, begin], np.float64)
 
-    def _between(self, total: FloatArray, first: IntArray, last: IntArray) -> FloatArray:
-        ends = [np.clip(x, 0, self._last) for x in (first, last)]
-        return np.asarray(total[self._bed, ends[1]] - total[self._bed, ends[0]], np.float64)
 
-    def total(self, first: IntArray, last: IntArray) -> FloatArray:
-        return self._between(self._value, first, last)
+class _Means:
+    """Means over windows of whole seconds, of what was seen there."""
 
-    def seen(self, first: IntArray, last: IntArray) -> FloatArray:
-        return self._between(self._weight, first, last)
+    def __init__(self, value: FloatArray, seen: FloatArray, sums_seen: _Sums, bed: IntArray) -> None:
+        self._value, self._seen = _Sums(value * seen, bed), sums_seen
 
-    def mean(self, first: IntArray, last: IntArray, unseen: float) -> FloatArray:
+    def within(self, first: IntArray, last: IntArray, unseen: float) -> FloatArray:
         """Mean over what was seen; `unseen` where that is no more than 2 s."""
-        weight = self.seen(first, last)
-        return np.where(weight > 2.0, self.total(first, last) / np.maximum(weight, 1e-9), unseen)
+        weight = self._seen.within(first, last)
+        return np.where(weight > 2.0, self._value.within(first, last) / np.maximum(weight, 1e-9), unseen)
 
 
 def _seconds(signal: FloatArray) -> tuple[FloatArray, FloatArray]:

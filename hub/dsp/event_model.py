@@ -34,15 +34,15 @@ FINAL_AFTER_S: Final = 120.0
 class Forest:
     """Decision trees whose answers are averaged.  Nodes of all trees lie in one table.
 
-    A node sends a row to `low` if its `feature` is at most `threshold`, else to `high`;
+    A node sends a row to its low child if its `feature` is at most `threshold`, else to its high one;
     a leaf points to itself and answers `value`.
     """
 
     roots: IntArray
     feature: IntArray
     threshold: npt.NDArray[np.float32]
-    low: IntArray
-    high: IntArray
+    children: IntArray
+    """Of each node the low one, then the high one."""
     value: npt.NDArray[np.float32]
     depth: int
     accept_at: float
@@ -68,8 +68,7 @@ class Forest:
             roots=index("roots"),
             feature=index("feature"),
             threshold=arrays[f"{kind}_threshold"].astype(np.float32),
-            low=index("low"),
-            high=index("high"),
+            children=np.stack((index("low"), index("high")), axis=1).ravel(),
             value=arrays[f"{kind}_value"].astype(np.float32),
             depth=int(arrays[f"{kind}_depth"]),
             accept_at=float(arrays[f"{kind}_accept_at"]),
@@ -88,12 +87,13 @@ class Forest:
         ndarray, shape (n_rows,)
             From 0 to 1.
         """
-        at = np.broadcast_to(self.roots, (rows.shape[0], self.roots.size))
-        row = np.arange(rows.shape[0])[:, None]
+        n_rows, n_features = rows.shape
+        flat, row = rows.ravel(), np.arange(n_rows)[:, None] * n_features
+        at = np.broadcast_to(self.roots, (n_rows, self.roots.size))
         for _ in range(self.depth):
-            is_low = rows[row, self.feature[at]] <= self.threshold[at]
-            at = np.where(is_low, self.low[at], self.high[at])
-        return np.asarray(self.value[at].mean(axis=-1, dtype=np.float64), np.float64)
+            is_high = flat.take(row + self.feature.take(at)) > self.threshold.take(at)
+            at = self.children.take(2 * at + is_high)
+        return np.asarray(self.value.take(at).mean(axis=-1, dtype=np.float64), np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,7 +140,13 @@ def _read_model(path: Path) -> EventModel | None:
 
 
 def accept_stretches(
-    forest: Forest, runs: IntArray, departure: FloatArray, swing: FloatArray, baseline: FloatArray
+    forest: Forest,
+    runs: IntArray,
+    departure: FloatArray,
+    swing: FloatArray,
+    baseline: FloatArray,
+    *,
+    begin: int = 0,
 ) -> BoolArray:
     """Say which stretches an expert would have marked.
 
@@ -152,17 +158,20 @@ def accept_stretches(
         Bed, start and stop sample of every stretch beyond the edge, by bed and time.
     departure, swing, baseline : ndarray, shape (n_beds, n_samples)
         As in `describe_stretches`.
+    begin : int, optional
+        What ends at or before this sample only surrounds the others.
 
     Returns
     -------
     ndarray of bool, shape (n_stretches,)
-        False for all that is below 8 beats/min or shorter than 10 s.
+        False for all that is below 10 beats/min or shorter than 10 s, and before `begin`.
     """
     seen = is_worth_a_look(runs, measure_peaks(runs, departure))
+    asked = seen & (runs[:, 2] > begin)
     accepted = np.zeros(len(runs), dtype=bool)
-    if seen.any():
-        rows = describe_stretches(runs[seen], departure, swing, baseline)
-        accepted[seen] = forest.predict(rows) >= forest.accept_at
+    if asked.any():
+        rows = describe_stretches(runs[seen], departure, swing, baseline)[asked[seen]]
+        accepted[asked] = forest.predict(rows) >= forest.accept_at
     return accepted
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from hub.dsp import rules
-from hub.dsp.event_features import IntArray
+from hub.dsp.event_features import IntArray, measure_peaks
 from hub.dsp.event_model import Forest, accept_stretches, is_protected
 from hub.dsp.quality import bridge_gaps, find_runs, hold_last
 from hub.model import (
@@ -78,6 +78,7 @@ def find_accelerations(
     gestational_weeks: Sequence[float | None],
     decelerations: Sequence[Sequence[Deceleration]],
     model: Forest | None = None,
+    begin: int = 0,
 ) -> list[list[Acceleration]]:
     """Find accelerations of the FHR of each bed.
 
@@ -93,6 +94,8 @@ def find_accelerations(
     model : Forest, optional
         Decides from 32 weeks on in the place of size, area and shoulder; before, and
         without a model, the rules do.
+    begin : int, optional
+        What ends at or before this sample is left out; it only surrounds the others.
 
     Returns
     -------
@@ -116,8 +119,12 @@ def find_accelerations(
     n = fhr.shape[-1]
     found: list[list[Acceleration]] = [[] for _ in range(fhr.shape[0])]
     runs = find_runs(rise > ACCELERATION_EDGE_BPM)
-    is_accepted = None if model is None else accept_stretches(model, runs, rise, fhr - baseline, baseline)
+    is_accepted = None
+    if model is not None:
+        is_accepted = accept_stretches(model, runs, rise, fhr - baseline, baseline, begin=begin)
     for k, (bed, start, stop) in enumerate(runs.tolist()):
+        if stop <= begin:
+            continue
         rule = rules.acceleration_rule(gestational_weeks[bed])
         if is_accepted is not None and rule is rules.ACCELERATION_TERM:
             is_event = bool(is_accepted[k])
@@ -148,6 +155,7 @@ def find_decelerations(
     are_contractions_known: BoolArray,
     earlier: Sequence[Sequence[Deceleration]] | None = None,
     model: Forest | None = None,
+    begin: int = 0,
 ) -> list[list[Deceleration]]:
     """Find decelerations of the FHR of each bed, with kind and severity.
 
@@ -164,6 +172,8 @@ def find_decelerations(
         count among the regular ones.
     model : Forest, optional
         Decides in the place of depth and area, but for what `is_protected` keeps.
+    begin : int, optional
+        What ends at or before this sample is left out; it only surrounds the others.
 
     Returns
     -------
@@ -196,8 +206,13 @@ def find_decelerations(
     calm = _departure(below, SHALLOW_SMOOTHING_S)
     rate = np.where(np.isfinite(fhr), baseline - _departure(below, NADIR_SMOOTHING_S), np.nan)
     runs = find_runs(depth > DECELERATION_EDGE_BPM)
-    plain = runs[_are_events(runs, depth, rate, fhr, baseline, model)]
+    is_event = _are_plain(runs, depth)
+    if model is not None:
+        is_event &= is_protected(runs, depth, rate)
+        is_event |= accept_stretches(model, runs, depth, baseline - fhr, baseline, begin=begin)
+    plain = runs[is_event & (runs[:, 2] > begin)]
     shallow = find_runs(calm > SHALLOW_EDGE_BPM)
+    shallow = shallow[_are_shallow(shallow, calm) & (shallow[:, 2] > begin)]
     seen = np.isfinite(rate)
     n_until_lost = (seen * np.arange(1, fhr.shape[-1] + 1)).max(axis=-1, initial=0)
     found = []
@@ -214,7 +229,7 @@ def find_decelerations(
         slight = [
             _describe(trace, calm[bed], start, stop, 0)
             for start, stop in shallow[shallow[:, 0] == bed, 1:].tolist()
-            if contractions[bed] and _is_free(start, stop, events) and _is_shallow(calm[bed, start:stop])
+            if contractions[bed] and _is_free(start, stop, events)
         ]
         before = earlier[bed] if earlier is not None else ()
         found.append(_add_regular(events, slight, contractions[bed], before))
@@ -243,31 +258,20 @@ def _is_acceleration(
     return bool(is_high or not _touches(start / FS_HZ, (start + rise.size) / FS_HZ, decelerations))
 
 
-def _are_events(
-    runs: IntArray,
-    depth: FloatArray,
-    rate: FloatArray,
-    fhr: FloatArray,
-    baseline: FloatArray,
-    model: Forest | None,
-) -> BoolArray:
-    """Say which falls count on their own."""
-    is_plain = np.array([_is_plain(depth[bed, start:stop]) for bed, start, stop in runs], dtype=bool)
-    if model is None:
-        return is_plain
-    is_kept: BoolArray = is_plain & is_protected(runs, depth, rate)
-    return is_kept | accept_stretches(model, runs, depth, baseline - fhr, baseline)
-
-
-def _is_plain(depth: FloatArray) -> bool:
-    """Say whether a fall is long, deep and large enough to count on its own."""
+def _are_plain(runs: IntArray, depth: FloatArray) -> BoolArray:
+    """Say which falls are long, deep and large enough to count on their own."""
     drop, shortest = rules.VARIABLE_MIN_DROP_BPM.value, rules.VARIABLE_MIN_S.value * FS_HZ
-    is_large = depth.sum() >= DECELERATION_FILL * drop * shortest
-    return bool(depth.size >= shortest and is_large and depth.max() >= LEAST_ABRUPT_BPM)
+    is_plain: BoolArray = runs[:, 2] - runs[:, 1] >= shortest
+    is_plain &= measure_peaks(runs, depth) >= LEAST_ABRUPT_BPM
+    for k in np.flatnonzero(is_plain):
+        bed, start, stop = runs[k]
+        is_plain[k] = depth[bed, start:stop].sum() >= DECELERATION_FILL * drop * shortest
+    return is_plain
 
 
-def _is_shallow(depth: FloatArray) -> bool:
-    return bool(depth.size >= SHALLOW_MIN_S * FS_HZ and depth.max() >= SHALLOW_MIN_BPM)
+def _are_shallow(runs: IntArray, depth: FloatArray) -> BoolArray:
+    is_long: BoolArray = runs[:, 2] - runs[:, 1] >= SHALLOW_MIN_S * FS_HZ
+    return is_long & (measure_peaks(runs, depth) >= SHALLOW_MIN_BPM)
 
 
 def _is_free(start: int, stop: int, events: Sequence[Deceleration]) -> bool:
