@@ -190,7 +190,7 @@ def test_a_rate_that_cannot_be_analysed_is_named(tmp_path: Path):
 
 
 def test_nothing_is_raised_inside_except_star():
-    # Python 3.11.2 of Debian 12 wraps in an ExceptionGroup what is raised there, and the caller waits for the error.
+    # Python 3.11.2 of Debian 12 wraps in an ExceptionGroup what is raised there: the caller waits in vain.
     raising = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for room in ("hub", "device_sim", "viewer", "site_agent", "chaos")

@@ -144,7 +144,7 @@ def _take_away(server: EmbeddedPostgres) -> Callable[[], None]:
 
 
 @pytest.mark.system
-@pytest.mark.timeout(OUTAGE_S + 30)
+@pytest.mark.timeout(OUTAGE_S + 90)
 @pytest.mark.parametrize("outage", [_freeze, _take_away])
 async def test_while_the_database_is_away_frames_wait_and_nothing_else_does(
     outage: Callable[[EmbeddedPostgres], Callable[[], None]],
