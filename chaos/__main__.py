@@ -1,5 +1,7 @@
 """The experiments as commands: `python -m chaos overload --beds 2000 --seconds 1800`."""
 
+import logging
+import random
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -7,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from chaos.fuzz import run_fuzz
+from chaos.fuzz_atheris import run_atheris
+from chaos.fuzz_targets import all_targets
 from chaos.overload import run_overload
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
@@ -33,6 +38,38 @@ def overload(
     for name, value in {**asdict(result), "lost": result.lost}.items():
         typer.echo(f"{name:30} {value:,.1f}" if isinstance(value, float) else f"{name:30} {value:,}")
     raise typer.Exit(1 if result.lost else 0)
+
+
+SeedOption = Annotated[
+    int | None, typer.Option(help="the same seed does the same; drawn and told if not given")
+]
+
+
+@app.command()
+def fuzz(
+    messages: Annotated[int, typer.Option(min=1, help="broken messages, over all decoders")] = 10_000_000,
+    seed: SeedOption = None,
+    only: Annotated[str | None, typer.Option(help="one decoder, by its name in the report")] = None,
+    atheris_s: Annotated[
+        int, typer.Option(min=0, help="instead so many seconds of atheris at the decoder named by --only")
+    ] = 0,
+    corpus: Annotated[Path, typer.Option(help="folder of what atheris finds")] = Path(".fuzz"),
+) -> None:
+    """Throw broken messages at every decoder; ends with 1 if one crashes or holds things up."""
+    logging.disable(logging.CRITICAL)  # complaints are what is asked for here; the report counts them
+    with all_targets() as every:
+        targets = [target for target in every if only in (None, target.name)]
+        if not targets:
+            names = ", ".join(target.name for target in every)
+            msg = f"expected one of {names}, got {only!r}"
+            raise typer.BadParameter(msg, param_hint="--only")
+        if atheris_s:
+            run_atheris(targets[0], seconds=atheris_s, corpus=corpus / targets[0].name)
+            return
+        report = run_fuzz(targets, messages=messages, seed=random.randrange(10**9) if seed is None else seed)
+    for line in report.lines():
+        typer.echo(line)
+    raise typer.Exit(0 if report.is_clean else 1)
 
 
 if __name__ == "__main__":

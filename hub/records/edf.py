@@ -19,6 +19,8 @@ from hub.records.record import NAMES, Record, lay_out, mismatch, parse_count, pa
 
 MAX_DURATION_S: Final = 14 * 86400.0
 """A gap in EDF+D may claim any length; more than this is a damaged time, not a recording."""
+MAX_SAMPLES: Final = 50_000_000
+"""The same for a damaged rate: ten times as many as two weeks at 4 Hz."""
 
 _FIXED: Final = 256
 _FIELDS: Final = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
@@ -193,6 +195,8 @@ def _place_blocks(onsets: FloatArray, n_per_block: int, fs: float, path: Path) -
     """Give the first sample of each block; the time between blocks that do not join is loss."""
     if onsets[-1] > MAX_DURATION_S:
         raise mismatch(path, f"a recording of at most {MAX_DURATION_S / 86400:g} days", f"{onsets[-1]} s")
+    if onsets[-1] * fs > MAX_SAMPLES:
+        raise mismatch(path, f"at most {MAX_SAMPLES:,} samples", f"{onsets[-1] * fs:.3g}")
     joined = np.arange(onsets.size) * n_per_block
     late = np.round(onsets * fs).astype(np.intp) - joined
     # Written times are rounded, so a block may seem to begin one sample early.

@@ -44,5 +44,7 @@ def read_record(path: Path) -> Record:
         return reader(path)
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise mismatch(path, f"a readable {ending} file", error) from error
+    except MemoryError as error:  # a damaged length, long before a recording is too long
+        raise mismatch(path, "a recording that fits into memory", error) from error
     except UnicodeDecodeError as error:
         raise mismatch(path, "text", f"bytes: {error}") from error
