@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from hub.model import BedEvent
+from hub.model import Advice, BedEvent
 from hub.wire import encode_json
 from site_agent.ballast import Ballast
 from site_agent.retention import EVICT_SHARE, KEEP_AFTER_ACK_H, KEEP_H, evict
@@ -45,10 +45,13 @@ CREATE TABLE confirmed (
     stream INTEGER, first INTEGER, last INTEGER, hour INTEGER, PRIMARY KEY (stream, first)) WITHOUT ROWID;
 CREATE TABLE event (
     id TEXT PRIMARY KEY, bed TEXT NOT NULL, payload BLOB NOT NULL, hour INTEGER, done_hour INTEGER);
+CREATE TABLE advice (
+    id TEXT PRIMARY KEY, bed TEXT NOT NULL, payload BLOB NOT NULL, hour INTEGER,
+    confirmed_ms INTEGER, confirmed_by TEXT);
 PRAGMA user_version = 1;
 """
-_T0: Final = slice(10, 16)
-"""Where a wave frame says when its first tick begins."""
+T0_AT: Final = 10
+"""Where a wave frame says when its first tick begins, in 6 bytes."""
 
 
 class Outbox:
@@ -274,22 +277,28 @@ class Outbox:
                 _log.error("%s: %s epoch %d seq %d does not fit its CRC", self.path, bed, epoch, seq)
         return frames
 
-    def find_span(self, bed: str, from_ms: int, to_ms: int) -> list[Stock]:
-        """Frames of a bed that begin in [from_ms, to_ms), as runs of seq."""
-        low, high = from_ms.to_bytes(6, "big"), to_ms.to_bytes(6, "big")
+    def find_streams(self, bed: str) -> list[tuple[int, int, int]]:
+        """Find the epochs of a bed, each with its lowest and highest seq."""
         found = []
         for (name, epoch), stream in self._streams.items():
-            if name == bed:
-                runs = Runs()
-                for (seq,) in self._db.execute(
-                    "SELECT seq FROM frame WHERE stream = ? AND substr(payload, ?, 6) >= ?"
-                    " AND substr(payload, ?, 6) < ?",
-                    [stream, _T0.start + 1, low, _T0.start + 1, high],
-                ):
-                    runs.add(seq, seq)
-                if runs:
-                    found.append(Stock(bed, epoch, list(runs)))
+            low, high = self._db.execute(
+                "SELECT min(seq), max(seq) FROM frame WHERE stream = ?", [stream]
+            ).fetchone()
+            if name == bed and low is not None:
+                found.append((epoch, low, high))
         return found
+
+    def find_span(self, bed: str, epoch: int, first: int, last: int, span_ms: tuple[int, int]) -> list[Run]:
+        """Find the frames among these that begin in [from, to), as runs of seq."""
+        from_ms, to_ms = (max(0, t_ms).to_bytes(6, "big") for t_ms in span_ms)
+        runs = Runs()
+        for (seq,) in self._db.execute(
+            "SELECT seq FROM frame WHERE stream = ? AND seq BETWEEN ? AND ?"
+            " AND substr(payload, ?, 6) >= ? AND substr(payload, ?, 6) < ?",
+            [self._streams.get((bed, epoch)), first, last, T0_AT + 1, from_ms, T0_AT + 1, to_ms],
+        ):
+            runs.add(seq, seq)
+        return list(runs)
 
     def forget_ack(self, stock: Iterable[Stock]) -> None:
         """Take frames as not confirmed again: the hub asked for them anew."""
@@ -315,13 +324,36 @@ class Outbox:
     def read_t0_ms(self, bed: str, epoch: int, seq: int) -> int | None:
         """When a frame begins."""
         payload = self.read(bed, epoch, seq, seq).get(seq)
-        return None if payload is None else int.from_bytes(payload[_T0], "big")
+        return None if payload is None else int.from_bytes(payload[T0_AT : T0_AT + 6], "big")
 
     def read_events(self) -> list[tuple[str, str, bytes]]:
         """Events that are not confirmed, oldest first: id, bed, JSON."""
         return self._db.execute(
             "SELECT id, bed, payload FROM event WHERE done_hour IS NULL ORDER BY id"
         ).fetchall()
+
+    def keep_advice(self, bed: str, advice: Advice) -> None:
+        """Keep advice of the centre; the same advice may come again."""
+        row = [advice.id, bed, encode_json(advice), self.hour]
+        self._guard(
+            lambda: self._db.execute(
+                "INSERT INTO advice VALUES (?, ?, ?, ?, NULL, NULL) ON CONFLICT DO NOTHING", row
+            )
+        )
+
+    def confirm_advice(self, advice_id: str, by: str, t_ms: int) -> None:
+        """Note who confirmed advice, and when."""
+        self._guard(
+            lambda: self._db.execute(
+                "UPDATE advice SET confirmed_ms = ?, confirmed_by = ? WHERE id = ?", [t_ms, by, advice_id]
+            )
+        )
+
+    def read_advice(self, most: int = 50) -> list[tuple[str, bytes, int | None, str | None]]:
+        """Read the newest advice, oldest first: bed, JSON, when and by whom it was confirmed."""
+        return self._db.execute(
+            "SELECT bed, payload, confirmed_ms, confirmed_by FROM advice ORDER BY rowid DESC LIMIT ?", [most]
+        ).fetchall()[::-1]
 
     # ---------------------------------------------------------------- room
 
@@ -348,6 +380,7 @@ class Outbox:
 
     def _delete_events(self) -> None:
         self._db.execute("DELETE FROM event WHERE done_hour < ?", [self.hour - KEEP_H])
+        self._db.execute("DELETE FROM advice WHERE hour < ?", [self.hour - KEEP_H])
 
     def _make_room(self) -> bool:
         """Give up the oldest acknowledged frames on a full disk; False when there are none."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hub.model import BedEvent, Channel, EventKind, FrameFlag, MonitorStatus, Transducer, WaveFrame
+from hub.model import Advice, BedEvent, Channel, EventKind, FrameFlag, MonitorStatus, Transducer, WaveFrame
 from hub.wire import decode_wave, encode_wave, samples_from_values
 from site_agent.outbox import Outbox
 from site_agent.retention import KEEP_AFTER_ACK_H, KEEP_H
@@ -181,9 +181,10 @@ def test_a_span_can_be_asked_for_again(tmp_path: Path):
     outbox = Outbox(tmp_path, "h012", 7)
     outbox.append([draft(second=k) for k in range(10)])
     outbox.confirm([Stock("bed1", 7, [(0, 9)])])
-    found = outbox.find_span("bed1", T0_MS + 3000, T0_MS + 6000)
-    assert [(stock.epoch, stock.unacked) for stock in found] == [(7, [(3, 5)])]
-    outbox.forget_ack(found)
+    assert outbox.find_streams("bed1") == [(7, 0, 9)]
+    found = outbox.find_span("bed1", 7, 0, 9, (T0_MS + 3000, T0_MS + 6000))
+    assert found == [(3, 5)]
+    outbox.forget_ack([Stock("bed1", 7, found)])
     outbox.close()
     assert unacked(Outbox(tmp_path, "h012", 8)) == {("bed1", 7): [(3, 5)]}
 
@@ -204,3 +205,14 @@ def test_an_unforeseen_error_of_sqlite_is_not_taken_for_a_full_disk(tmp_path: Pa
     outbox._db.execute("DROP TABLE frame")
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
         outbox.append([draft()])
+
+
+def test_advice_and_who_confirmed_it_survive_a_restart(tmp_path: Path):
+    outbox = Outbox(tmp_path, "h012", 7)
+    for _ in range(2):
+        outbox.keep_advice("bed1", Advice(id="a1", t_ms=T0_MS, author="Dr. Sato", text="体位変換を"))
+    outbox.confirm_advice("a1", "助産師 田中", T0_MS + 5000)
+    outbox.close()
+    ((bed, payload, confirmed_ms, by),) = Outbox(tmp_path, "h012", 8).read_advice()
+    assert (bed, confirmed_ms, by) == ("bed1", T0_MS + 5000, "助産師 田中")
+    assert "体位変換を".encode() in payload

@@ -1,4 +1,4 @@
-"""Hours of a bad line in seconds: whatever dies, every frame of the outbox reaches the hub, live never stale."""
+"""Hours of a bad line in seconds: whatever dies, each frame of the outbox arrives, live never stale."""
 
 import random
 from collections import defaultdict
@@ -31,7 +31,7 @@ QUIET_S = 180.0
 
 
 class Chain:
-    """Agent, broker and hub; messages carry their time of arrival, and a break of the line loses those on it."""
+    """Agent, broker and hub; a break of the line loses the messages that are on it."""
 
     def __init__(self, seed: int, beds: int = 3) -> None:
         self.random = random.Random(seed)
