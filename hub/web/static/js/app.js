@@ -4,7 +4,7 @@ import { Alerts } from "./alerts.js";
 import { BedView } from "./bed.js";
 import { Desk } from "./desk.js";
 import { h, setClass, setText } from "./dom.js";
-import { clockText, otherLanguage, setLanguage, span, t } from "./i18n.js";
+import { clockText, isSitePage, otherLanguage, setLanguage, span, t } from "./i18n.js";
 import { KeyCard } from "./keycard.js";
 import { Link } from "./link.js";
 import { noteRound } from "./metrics.js";
@@ -41,7 +41,7 @@ export class App {
       batch: (batch, now) => this.store.batch(batch, now),
     });
     // A delivery site's own page, served by its agent: no reading here, and sound only while the centre is away.
-    this.site = document.documentElement.dataset.role === "site" ? new SiteBar(this) : null;
+    this.site = isSitePage() ? new SiteBar(this) : null;
     if (this.site) root.before(this.site.element);
     this.drawnAt = 0;
     this.wordsAt = 0;

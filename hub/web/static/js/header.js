@@ -3,7 +3,7 @@
 import { button, h, setClass, setText } from "./dom.js";
 import { glyph } from "./glyph.js";
 import { bedDisplay } from "./display.js";
-import { clockText, language, small, t } from "./i18n.js";
+import { clockText, isSitePage, language, small, t } from "./i18n.js";
 import { scaleText } from "./tile.js";
 
 const CENSUS = [1, 2, 3, 4, 5, "indeterminate", "dark"];
@@ -71,7 +71,7 @@ export class Header {
     const note = h("div", "note", t("ui.not_a_diagnosis"), h("span", "en", ` ${small("ui.not_a_diagnosis")}`));
     this.element = h(
       "header", "head",
-      h("div", "", h("h1", "name", t("ui.title")), note),
+      h("div", "", h("h1", "name", t(isSitePage() ? "agent.title" : "ui.title")), note),
       operator.element,
       h("div", "census", ...cells),
       this.pages,

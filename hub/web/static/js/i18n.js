@@ -20,6 +20,9 @@ export function setLanguage(name) {
   document.documentElement.lang = current;
 }
 
+/** Whether this is a delivery site's own page, where nothing is read and the fixed limits alone speak. */
+export const isSitePage = () => document.documentElement.dataset.role === "site";
+
 export const hasText = (key) => key in catalogues.ja;
 
 /** The text of a key, filled; an unknown key shows itself, so that nothing is silently missing. */

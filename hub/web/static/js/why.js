@@ -1,7 +1,7 @@
 // The why-panel: every sentence of a reading with its time, its numbers and its evidence; and the response table.
 
 import { button, h } from "./dom.js";
-import { clockText, otherLanguage, reasonText, small, t } from "./i18n.js";
+import { clockText, isSitePage, otherLanguage, reasonText, small, t } from "./i18n.js";
 
 const VERDICT = new Set(["cell", "fallback", "growth_restriction", "special_cause", "indeterminate"]);
 const RESPONSE = {
@@ -33,7 +33,7 @@ export function readingSpan(fetus, reading) {
 export function whyPanel({ fetus, reading, titleKey, values, onSpan, shownLevel = null }) {
   const cap = h("span", "right", h("kbd", "", "W"));
   const title = h("div", "title", h("span", "", t(titleKey, values)), h("span", "s", small(titleKey, values)), cap);
-  if (!reading) return [title, h("div", "more", t("ui.no_reading"))];
+  if (!reading) return [title, h("div", "more", t(isSitePage() ? "agent.no_level" : "ui.no_reading"))];
   const { findings, verdict } = ordered(reading.reasons);
   const rows = findings.map((reason) => {
     const from = fetus.origin_ms + reason.start_s * 1000;

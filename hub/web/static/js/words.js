@@ -1,6 +1,6 @@
 // Sentences about a bed and an alert that several views share.
 
-import { ageText, clockText, span, t } from "./i18n.js";
+import { ageText, clockText, isSitePage, span, t } from "./i18n.js";
 
 export const MARK = { high: "!!!", medium: "!!", low: "!" };
 
@@ -38,8 +38,8 @@ export function bedWords(bed, d, context) {
     return { ...last, since: span(d.ageMs), title: t("ui.state_stale") };
   }
   const { fetus } = d;
-  const noLevel = t(document.documentElement.dataset.role === "site" ? "agent.no_level" : "ui.no_level_yet");
-  if (!fetus) return { since: "–", under: noLevel, brief: "", title: t("ui.glyph_indeterminate") };
+  if (!fetus && isSitePage()) return { since: "", under: t("agent.no_level"), brief: "", title: t("agent.not_read") };
+  if (!fetus) return { since: "–", under: t("ui.no_level_yet"), brief: "", title: t("ui.glyph_indeterminate") };
   // A hub that has never answered for this fetus says 0.
   const since = fetus.level_since_ms > 0 ? sinceText(context.hubNow - fetus.level_since_ms) : "–";
   if (d.level === null) {
