@@ -1,5 +1,6 @@
 """The experiments as commands: `python -m chaos overload --beds 2000 --seconds 1800`."""
 
+import asyncio
 import logging
 import random
 import tempfile
@@ -13,6 +14,8 @@ from chaos.fuzz import run_fuzz
 from chaos.fuzz_atheris import run_atheris
 from chaos.fuzz_targets import all_targets
 from chaos.overload import run_overload
+from chaos.ward import run_ward
+from chaos.world import HOST
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -70,6 +73,17 @@ def fuzz(
     for line in report.lines():
         typer.echo(line)
     raise typer.Exit(0 if report.is_clean else 1)
+
+
+@app.command()
+def ward(
+    ports: Annotated[str, typer.Option(help="TCP ports with commas between, a monitor on each")],
+    seed: Annotated[int, typer.Option(help="what the modelled patients do")] = 1,
+    scenario: Annotated[str | None, typer.Option(help="one scenario for all of them")] = None,
+) -> None:
+    """Be many Series 50 monitors, for the agents of an experiment."""
+    logging.basicConfig(level=logging.WARNING)
+    asyncio.run(run_ward(HOST, [int(port) for port in ports.split(",")], seed=seed, scenario=scenario))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,82 @@
+"""Delivery sites for an experiment: an agent each, the monitors of its beds, the line to the broker."""
+
+import sqlite3
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.compare import read_outbox
+from chaos.world import HOST, Part, World, free_port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """One site of the experiment."""
+
+    name: str
+    beds: tuple[str, ...]
+    agent: Part
+    data_dir: Path
+    page_port: int
+
+    @property
+    def outbox(self) -> Path:
+        """The agent's database."""
+        return self.data_dir / "outbox.db"
+
+    def committed(self) -> int:
+        """Count the frames that the agent ever committed."""
+        return sum(len(frames) for frames in read_outbox(self.outbox).values())
+
+    def unconfirmed(self) -> int:
+        """Count the frames of the outbox that no ack has covered yet, as the file says."""
+        with sqlite3.connect(f"file:{self.outbox}?mode=ro", uri=True) as outbox:
+            (frames,) = outbox.execute("SELECT count(*) FROM frame").fetchone()
+            (confirmed,) = outbox.execute(
+                "SELECT coalesce(sum(last - first + 1), 0) FROM confirmed"
+            ).fetchone()
+        outbox.close()
+        return int(frames) - int(confirmed)
+
+
+def open_sites(
+    world: World, counts: Sequence[int], *, broker_ports: Sequence[int] | None = None, prefix: str = "s"
+) -> list[Site]:
+    """Start one agent for each count of beds, all their monitors in one process, and return the sites.
+
+    `broker_ports` are where each agent finds the broker, such as a proxy; the broker itself if not given.
+    """
+    monitor_ports = [free_port() for _ in range(sum(counts))]
+    world.add(
+        "ward",
+        (sys.executable, "-m", "chaos", "ward", "--ports", ",".join(map(str, monitor_ports))),
+    )
+    sites = []
+    first = 0
+    for number, count in enumerate(counts):
+        name = f"{prefix}{number + 1:02d}"
+        ports = monitor_ports[first : first + count]
+        first += count
+        broker_port = broker_ports[number] if broker_ports else world.mqtt_port
+        sites.append(_open_site(world, name, ports, broker_port))
+    return sites
+
+
+def _open_site(world: World, name: str, monitor_ports: Sequence[int], broker_port: int) -> Site:
+    folder = world.folder / name
+    folder.mkdir(parents=True, exist_ok=True)
+    page_port = free_port()
+    beds = tuple(f"bed{number + 1:02d}" for number in range(len(monitor_ports)))
+    config = folder / "agent.toml"
+    config.write_text(
+        f'site = "{name}"\nname = "Site {name}"\ndata_dir = "data"\n'
+        f'[broker]\nhost = "{HOST}"\nport = {broker_port}\nkeepalive_s = 5\n'
+        f'[page]\nhost = "{HOST}"\nport = {page_port}\n'
+        + "".join(
+            f'[[beds]]\nname = "{bed}"\ndriver = "series50"\nport = "tcp://{HOST}:{port}"\ntest = true\n'
+            for bed, port in zip(beds, monitor_ports, strict=True)
+        )
+    )
+    agent = world.add(f"agent-{name}", (sys.executable, "-m", "site_agent", "run", str(config)))
+    return Site(name=name, beds=beds, agent=agent, data_dir=folder / "data", page_port=page_port)
