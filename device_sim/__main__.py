@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from device_sim.broker import Broker, parse_broker
+from device_sim.device_command import device
 from device_sim.faults import FaultPlan
 from device_sim.load import LoadPlan, run_load
 from device_sim.pace import Pace
@@ -198,6 +199,9 @@ def load(
     )
     if qos and report.answered < report.sent:
         raise typer.Exit(1)
+
+
+app.command("device")(device)
 
 
 def _play(plans: tuple[SitePlan, ...], options: PlayOptions, *, default_history_minutes: float = 0.0) -> None:
