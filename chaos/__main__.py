@@ -13,6 +13,7 @@ import typer
 from chaos.fuzz import run_fuzz
 from chaos.fuzz_atheris import run_atheris
 from chaos.fuzz_targets import all_targets
+from chaos.outages import EXPERIMENTS
 from chaos.overload import run_overload
 from chaos.ward import run_ward
 from chaos.world import HOST
@@ -73,6 +74,27 @@ def fuzz(
     for line in report.lines():
         typer.echo(line)
     raise typer.Exit(0 if report.is_clean else 1)
+
+
+@app.command()
+def outage(
+    name: Annotated[str, typer.Argument(help=f"one of {', '.join(EXPERIMENTS)}")],
+    seconds: Annotated[float | None, typer.Option(help="how long it lasts, where that can be chosen")] = None,
+    beds: Annotated[int | None, typer.Option(min=1, help="beds, where that can be chosen")] = None,
+    folder: FolderOption = None,
+) -> None:
+    """Make one outage with real parts; ends with 1 if something happened that must not."""
+    if name not in EXPERIMENTS:
+        typer.echo(f"expected one of {', '.join(EXPERIMENTS)}, got {name!r}", err=True)
+        raise typer.Exit(2)
+    given = {key: value for key, value in (("seconds", seconds), ("beds", beds)) if value is not None}
+    with tempfile.TemporaryDirectory(prefix="ctg-chaos-") as scratch:
+        outcome = EXPERIMENTS[name](folder or Path(scratch), **given)
+    for key, value in outcome.figures.items():
+        typer.echo(f"{key:30} {value:,.1f}" if isinstance(value, float) else f"{key:30} {value}")
+    for what in outcome.wrong:
+        typer.echo(f"did not hold: {what}", err=True)
+    raise typer.Exit(1 if outcome.wrong else 0)
 
 
 @app.command()

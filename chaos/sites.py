@@ -2,7 +2,7 @@
 
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +40,17 @@ class Site:
         return int(frames) - int(confirmed)
 
 
+Prepare = Callable[[Path, str, Sequence[str]], object]
+"""Called with the data folder, the site and its beds before its agent starts."""
+
+
 def open_sites(
-    world: World, counts: Sequence[int], *, broker_ports: Sequence[int] | None = None, prefix: str = "s"
+    world: World,
+    counts: Sequence[int],
+    *,
+    broker_ports: Sequence[int] | None = None,
+    prepare: Prepare | None = None,
+    prefix: str = "s",
 ) -> list[Site]:
     """Start one agent for each count of beds, all their monitors in one process, and return the sites.
 
@@ -59,11 +68,13 @@ def open_sites(
         ports = monitor_ports[first : first + count]
         first += count
         broker_port = broker_ports[number] if broker_ports else world.mqtt_port
-        sites.append(_open_site(world, name, ports, broker_port))
+        sites.append(_open_site(world, name, ports, broker_port, prepare))
     return sites
 
 
-def _open_site(world: World, name: str, monitor_ports: Sequence[int], broker_port: int) -> Site:
+def _open_site(
+    world: World, name: str, monitor_ports: Sequence[int], broker_port: int, prepare: Prepare | None
+) -> Site:
     folder = world.folder / name
     folder.mkdir(parents=True, exist_ok=True)
     page_port = free_port()
@@ -78,5 +89,7 @@ def _open_site(world: World, name: str, monitor_ports: Sequence[int], broker_por
             for bed, port in zip(beds, monitor_ports, strict=True)
         )
     )
+    if prepare is not None:
+        prepare(folder / "data", name, beds)
     agent = world.add(f"agent-{name}", (sys.executable, "-m", "site_agent", "run", str(config)))
     return Site(name=name, beds=beds, agent=agent, data_dir=folder / "data", page_port=page_port)

@@ -1,0 +1,280 @@
+"""Single outages with their figures: a long backlog, database or broker away, a thin line, silence."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from chaos.backlog import fill_outbox
+from chaos.compare import compare
+from chaos.lines import Lines
+from chaos.proxy import Faults, LineState
+from chaos.sites import Site, open_sites
+from chaos.watcher import Watcher, percentiles
+from chaos.world import World, wait_until
+
+NEARLY_NONE: Final = 30
+"""Unconfirmed frames of a site that are only under way: the hub acknowledges every second or so."""
+START_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The figures of one experiment, in the order in which they came; and what must not have happened."""
+
+    figures: dict[str, float | int | str] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    def note(self, **figures: float | str) -> None:
+        """Keep figures by name."""
+        self.figures |= figures
+
+    def must(self, holds: bool, what: str) -> None:
+        """Note what should have held and did not."""
+        if not holds:
+            self.wrong.append(what)
+
+    def note_live(self, name: str, watcher: Watcher, since_s: float, until_s: float) -> None:
+        """Keep how late live frames were on a console in a span."""
+        late = percentiles(one.since_end_ms for one in watcher.between(since_s, until_s))
+        self.note(**{f"{name}_live_{key}_ms": value for key, value in late.items()})
+
+    def compare(self, world: World, sites: Sequence[Site]) -> None:
+        """End everything and compare each outbox with the database."""
+        for site in sites:
+            site.agent.end()
+        with world.open_database() as dsn:
+            differences = compare({site.name: site.outbox for site in sites}, dsn)
+        self.note(
+            frames=sum(one.frames for one in differences),
+            lost=sum(len(one.lost) for one in differences),
+            altered=sum(len(one.altered) for one in differences),
+            doubled=sum(one.doubled for one in differences),
+        )
+        self.must(all(one.is_same for one in differences), f"same bytes at site and centre: {differences}")
+
+
+def wait_for_live(world: World, sites: Sequence[Site], *, within_s: float = START_S) -> float:
+    """Wait until every bed of every site is live at the hub."""
+    wanted = {(site.name, bed) for site in sites for bed in site.beds}
+
+    def live() -> bool:
+        beds = world.get("/api/v1/beds")["beds"]
+        found = {
+            (bed["site"], bed["bed"])
+            for bed in beds
+            if bed["vitals"]["age_ms"] is not None and bed["vitals"]["age_ms"] < 3000
+        }
+        return wanted <= found
+
+    return wait_until("every bed live", live, within_s=within_s)
+
+
+def wait_for_drain(sites: Sequence[Site], *, within_s: float) -> float:
+    """Wait until the hub has confirmed all but what is under way."""
+    return wait_until(
+        "the outboxes to drain",
+        lambda: all(site.unconfirmed() <= NEARLY_NONE * len(site.beds) for site in sites),
+        within_s=within_s,
+        every_s=0.5,
+    )
+
+
+def run_backlog(folder: Path, *, beds: int = 20, hours: float = 8.0) -> Outcome:
+    """Bring a site back with hours of many beds in its outbox (R3)."""
+    outcome = Outcome()
+    with World(folder) as world, Watcher(world.url) as watcher:
+        begun_s, begun_ms = time.monotonic(), time.time_ns() // 10**6
+        sites = open_sites(
+            world, [beds], prepare=lambda data, site, names: fill_outbox(data, site, names, hours=hours)
+        )
+        backlog = sites[0].unconfirmed()
+        outcome.note(backlog_frames=backlog)
+        started_s = time.monotonic()
+        wait_for_live(world, sites)
+        live_s = time.monotonic()
+        drained_s = wait_for_drain(sites, within_s=1200)
+        outcome.note(
+            prepared_s=started_s - begun_s,
+            drained_s=time.monotonic() - started_s,
+            frames_per_s=backlog / max(1e-9, drained_s),
+        )
+        outcome.note_live("meanwhile", watcher, live_s + 5, time.monotonic())
+        old = [alert for alert in watcher.alerts.values() if alert["onset_ms"] < begun_ms - 60_000]
+        outcome.note(alerts_from_late_data=len(old), late_frames_seen=watcher.late_frames)
+        outcome.must(not old, f"no alert from late data: {old[:3]}")
+        outcome.note(agent_rss_mb=sites[0].agent.rss_mb(), hub_rss_mb=world.hub.rss_mb())
+        outcome.compare(world, sites)
+    return outcome
+
+
+def run_database_away(
+    folder: Path, *, seconds: float = 300.0, beds: int = 20, is_frozen: bool = True
+) -> Outcome:
+    """Let the database stand still; live traces and alerts must not notice (R7)."""
+    outcome = Outcome()
+    with World(folder) as world, Watcher(world.url) as watcher:
+        sites = open_sites(world, [beds // 2, beds - beds // 2])
+        wait_for_live(world, sites)
+        _settle(20)
+        calm_s = time.monotonic()
+        _settle(min(60.0, max(20.0, seconds / 4)))
+        outcome.note_live("before", watcher, calm_s, time.monotonic())
+        rss_mb, away_s = world.hub.rss_mb(), time.monotonic()
+        raised = len(watcher.raised_at_s)
+        if is_frozen:
+            world.database.freeze()
+        else:
+            world.database.kill()  # the hub starts it again at once: then this is a crash, not an outage
+        _settle(seconds)
+        outcome.note_live("meanwhile", watcher, away_s + 1, time.monotonic())
+        outcome.note(
+            alerts_meanwhile=len(watcher.raised_at_s) - raised, hub_growth_mb=world.hub.rss_mb() - rss_mb
+        )
+        world.database.thaw()
+        outcome.note(catch_up_s=wait_for_drain(sites, within_s=600))
+        outcome.compare(world, sites)
+    return outcome
+
+
+def run_broker_away(folder: Path, *, seconds: float = 60.0, beds: int = 20) -> Outcome:
+    """Kill the broker and keep it away for a time (R8)."""
+    outcome = Outcome()
+    with World(folder) as world, Watcher(world.url) as watcher:
+        sites = open_sites(world, [beds // 2, beds - beds // 2])
+        wait_for_live(world, sites)
+        _settle(10)
+        away_s = time.monotonic()
+        world.broker.kill()
+        wanted = {f"{site.name}/{bed}" for site in sites for bed in site.beds}
+        outcome.note(told_all_silent_s=_wait_for_silent(watcher, wanted, away_s))
+        _settle(max(0.0, seconds - (time.monotonic() - away_s)))
+        world.broker.start()
+        back_s = time.monotonic()
+        outcome.note(live_again_s=wait_for_live(world, sites, within_s=120))
+        wait_for_drain(sites, within_s=300)
+        outcome.note(catch_up_s=time.monotonic() - back_s)
+        outcome.compare(world, sites)
+    return outcome
+
+
+def run_thin_line(folder: Path, *, seconds: float = 300.0, beds: int = 5) -> Outcome:
+    """Carry five beds over 64 kbit/s with 2 s ± 1 s of delay and 30 % of the pieces lost."""
+    outcome = Outcome()
+    # The site's two connections share the line: half of 64 kbit/s each.
+    faults = Faults(delay_s=1.0, jitter_s=0.5, bytes_per_s=4000, loss=0.3)
+    with World(folder) as world, Lines(world.mqtt_port, 1) as lines, Watcher(world.url) as watcher:
+        sites = open_sites(world, [beds], broker_ports=lines.ports)
+        wait_for_live(world, sites)
+        lines.set(0, faults)
+        thin_s = time.monotonic()
+        outcome.note(worst_understated_age_s=_watch_ages(world, sites, seconds))
+        outcome.note_live("thin", watcher, thin_s + 10, time.monotonic())
+        seen = len(watcher.between(thin_s + 10))
+        outcome.note(seen_live_percent=100 * seen / (beds * (seconds - 10)), joins=watcher.joins)
+        outcome.note(unconfirmed_at_the_end=sites[0].unconfirmed())
+        lines.set(0, Faults())
+        outcome.note(drained_s=wait_for_drain(sites, within_s=300))
+        outcome.must(
+            float(outcome.figures["worst_understated_age_s"]) <= 3.0,
+            "no sample shown younger than it is by 3 s",
+        )
+        outcome.compare(world, sites)
+    return outcome
+
+
+def run_silence(folder: Path) -> Outcome:
+    """Silence agent, line and hub, one after the other; who notices, and when (R10)."""
+    outcome = Outcome()
+    with World(folder) as world, Lines(world.mqtt_port, 1) as lines, Watcher(world.url) as watcher:
+        sites = open_sites(world, [3], broker_ports=lines.ports)
+        wanted = {f"{sites[0].name}/{bed}" for bed in sites[0].beds}
+        for name, hurt, heal in (
+            ("agent_frozen", sites[0].agent.freeze, sites[0].agent.thaw),
+            ("line_black_hole", _set(lines, LineState.BLACK_HOLE), _set(lines, LineState.OPEN)),
+        ):
+            wait_for_live(world, sites, within_s=120)
+            _settle(10)
+            watcher.alerts.clear()
+            watcher.raised_at_s.clear()
+            away_s = time.monotonic()
+            hurt()
+            outcome.note(**{f"{name}_stale_s": _wait_for_stale(world, sites, away_s)})
+            outcome.note(**{f"{name}_alert_s": _wait_for_silent(watcher, wanted, away_s)})
+            heal()
+        wait_for_live(world, sites, within_s=120)
+        away_s = time.monotonic()
+        world.hub.freeze()
+        _settle(10)
+        outcome.note(console_heard_nothing_s=time.monotonic() - watcher.heard_s)
+        outcome.must(watcher.heard_s < away_s + 1.0, "nothing comes from a frozen hub")
+        world.hub.thaw()
+        wait_for_live(world, sites, within_s=120)
+        wait_for_drain(sites, within_s=120)
+        outcome.compare(world, sites)
+    return outcome
+
+
+def _set(lines: Lines, state: LineState) -> Callable[[], None]:
+    return lambda: lines.set(0, Faults(state=state))
+
+
+def _settle(seconds: float) -> None:
+    time.sleep(max(0.0, seconds))
+
+
+def _wait_for_silent(watcher: Watcher, wanted: set[str], since_s: float) -> float:
+    """Seconds until the consoles were told of every bed that it is silent."""
+
+    def told() -> bool:
+        return wanted <= {
+            f"{alert['site']}/{alert['bed']}"
+            for alert in watcher.alerts.values()
+            if alert["rule"] == "silent"
+        }
+
+    wait_until("an alert for each silent bed", told, within_s=60, every_s=0.05)
+    return max(
+        watcher.raised_at_s[alert["id"]] - since_s
+        for alert in watcher.alerts.values()
+        if alert["rule"] == "silent"
+    )
+
+
+def _wait_for_stale(world: World, sites: Sequence[Site], since_s: float) -> float:
+    """Seconds until the hub itself says of every bed that its data is 3 s old."""
+
+    def stale() -> bool:
+        return all(_age_ms(bed) >= 3000 for bed in world.get("/api/v1/beds")["beds"])
+
+    wait_until("every bed stale", stale, within_s=30, every_s=0.05)
+    return time.monotonic() - since_s
+
+
+def _age_ms(bed: dict[str, Any]) -> float:
+    age = bed["vitals"]["age_ms"]
+    return float("inf") if age is None else float(age)
+
+
+def _watch_ages(world: World, sites: Sequence[Site], seconds: float) -> float:
+    """Give the most, in s, by which a told age was less than the true age of the samples; asks each second."""
+    worst_s = 0.0
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        for bed in world.get("/api/v1/beds")["beds"]:
+            head_ms, told_ms = bed["vitals"]["head_ms"], bed["vitals"]["age_ms"]
+            if head_ms is not None and told_ms is not None:
+                true_ms = time.time_ns() / 1e6 - head_ms  # site and hub share this machine's clock
+                worst_s = max(worst_s, (true_ms - told_ms) / 1000)
+        _settle(1.0)
+    return worst_s
+
+
+EXPERIMENTS: Final[dict[str, Callable[..., Outcome]]] = {
+    "backlog": run_backlog,
+    "database": run_database_away,
+    "broker": run_broker_away,
+    "thin-line": run_thin_line,
+    "silence": run_silence,
+}

@@ -1,0 +1,430 @@
+"""The delivery guarantee in a world of its own: real window, real acks, real gate, invented time.
+
+Everything random comes from the seed and everything that happens from one queue of
+events, so that a bad hour can be had again by its number.  Devices send in bursts with
+long pauses between, which lets an hour pass in some hundredths of a second.
+"""
+
+import heapq
+import itertools
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from chaos.simulated_hub import HubModel, Message
+from hub.model import Ack, Lane
+from hub.wire import MAX_FILL_FRAMES
+from site_agent.happenings import (
+    Acked,
+    Action,
+    Answered,
+    Ask,
+    Confirmed,
+    Credited,
+    Event,
+    Heard,
+    LineDown,
+    LineUp,
+    Renew,
+    Restored,
+    SendFill,
+    SendLive,
+    Stored,
+    Tick,
+)
+from site_agent.runs import Runs
+from site_agent.window import FRESH_S, Window
+
+COMMIT_S: Final = 0.15
+NOTE_S: Final = 5.0
+BURST_FRAMES: Final = 40
+PAUSE_S: Final = 400.0
+LONGEST_TICK_S: Final = 5.0
+LIVE_BATCH_S: Final = 5.0
+DRAIN_S: Final = 240.0
+"""A backlog of a simulated run is gone this long after its last fault: some patience and some rounds."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run was made of."""
+
+    hours: float = 0.0
+    frames: int = 0
+    deliveries: int = 0
+    faults: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    drained_s: float = 0.0
+
+
+class BrokenPromiseError(AssertionError):
+    """An invariant does not hold; the text says the seed and the simulated second."""
+
+
+class Simulation:
+    """One site with some beds, a line with a broker on it, and a hub with its database."""
+
+    def __init__(self, seed: int, *, beds: int = 2) -> None:
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.now_s = 0.0
+        self.tally = Tally()
+        self.is_calm = False
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._number = itertools.count()
+        self.hub = HubModel(self)
+        self.agent = AgentModel(self, [f"bed{k}" for k in range(beds)])
+        self._is_broker_up = True
+        self._is_hole = False
+        self._retained: dict[str, Ack] = {}
+        self.agent.start()
+
+    # ------------------------------------------------------------------------ time
+
+    def at(self, delay_s: float, act: Callable[[], None]) -> None:
+        """Let something happen later."""
+        heapq.heappush(self._events, (self.now_s + delay_s, next(self._number), act))
+
+    def run_until(self, end_s: float) -> None:
+        """Let time pass."""
+        while self._events and self._events[0][0] <= end_s:
+            self.now_s, _, act = heapq.heappop(self._events)
+            act()
+        self.now_s = end_s
+
+    def hold(self, is_so: bool, promise: str) -> None:
+        """Check an invariant."""
+        if not is_so:
+            msg = f"seed {self.seed} at {self.now_s:.1f} s: {promise}"
+            raise BrokenPromiseError(msg)
+
+    def run(self, hours: float) -> Tally:
+        """Hurt the world for so long, then let it rest, and hold it to its promises."""
+        self._fault()
+        self.run_until(hours * 3600)
+        self._calm()
+        calm_s = self.now_s
+        while self.agent.backlog and self.now_s < calm_s + DRAIN_S:
+            self.run_until(self.now_s + 1.0)
+        self.tally.drained_s = self.now_s - calm_s
+        self.hold(not self.agent.backlog, f"{self.agent.backlog} frames are not drained after {DRAIN_S} s")
+        for (bed, epoch), count in self.agent.outbox.items():
+            stored = self.hub.stored_seqs(bed, epoch)
+            self.hold(stored == set(range(count)), f"{bed} epoch {epoch}: of {count} there are {len(stored)}")
+        self.tally.hours += self.now_s / 3600
+        self.tally.frames += sum(self.agent.outbox.values())
+        self.tally.deliveries = self.hub.deliveries
+        return self.tally
+
+    # -------------------------------------------------------------------- the line
+
+    def delay_s(self) -> float:
+        """How long one message takes; each its own time, so they overtake one another."""
+        return 0.03 if self.is_calm else self.rng.choice((0.01, 0.03, 0.03, 0.1, 0.5, 3.0))
+
+    def send(self, lane: Lane, token: int, messages: list[Message]) -> None:
+        """Carry a message of the agent to the broker, and what the broker makes of it to the hub."""
+        connection = self.agent.connections[lane]
+        if self._is_hole:
+            return
+
+        def reach_broker() -> None:
+            if not self._is_broker_up or self.agent.connections[lane] != connection:
+                return
+            self.at(self.delay_s(), lambda: self.agent.hear(Answered(token), lane, connection))
+            copies = 1 if self.is_calm else self.rng.choice((1, 1, 1, 1, 2, 3))
+            for _ in range(copies if messages else 0):
+                self.at(self.delay_s(), lambda: self.hub.take(messages))
+            if not messages and self.hub.is_up:
+                self.at(self.delay_s(), lambda: self.agent.hear(Heard(), lane, connection))
+
+        self.at(self.delay_s(), reach_broker)
+
+    def publish_ack(self, bed: str, ack: Ack) -> None:
+        """Carry an ack from the hub to the agent; the broker keeps the newest of each bed."""
+        if not self._is_broker_up:
+            return
+        self._retained[bed] = ack
+        if self.is_calm or self.rng.random() > 0.05:
+            self._to_agent(lambda: Acked(bed, ack))
+
+    def publish_credit(self, frames_per_s: float) -> None:
+        """Carry a credit."""
+        self._to_agent(lambda: Credited(frames_per_s, 30.0))
+
+    def _to_agent(self, event: Callable[[], Event]) -> None:
+        connection = self.agent.connections[Lane.LIVE]
+        if not self._is_hole and self._is_broker_up:
+            self.at(self.delay_s(), lambda: self.agent.hear(event(), Lane.LIVE, connection))
+
+    def connect(self, lane: Lane) -> None:
+        """Try to connect a lane of the agent, again and again."""
+        agent, life = self.agent, self.agent.life
+
+        def attempt() -> None:
+            if agent.life != life or agent.is_up[lane]:
+                return
+            if self._is_hole or not self._is_broker_up:
+                self.at(1.0, attempt)
+                return
+            agent.line_up(lane)
+            if lane is Lane.LIVE:
+                for bed, ack in self._retained.items():
+                    self._to_agent(lambda bed=bed, ack=ack: Acked(bed, ack))  # type: ignore[misc]  # bound now
+
+        self.at(0.2 if self.is_calm else self.rng.uniform(0.1, 3.0), attempt)
+
+    # ---------------------------------------------------------------------- faults
+
+    def _fault(self) -> None:
+        if self.is_calm:
+            return
+        hurt = self.rng.choice(
+            (
+                self._cut_line,
+                self._hole,
+                self._kill_broker,
+                self._kill_hub,
+                self._lose_database,
+                self._break_commit,
+                self._kill_agent,
+                self._freeze_agent,
+                self._step_clock,
+            )
+        )
+        hurt()
+        self.tally.faults[hurt.__name__.strip("_")] += 1
+        self.at(self.rng.expovariate(1 / 300.0), self._fault)
+
+    def _calm(self) -> None:
+        self.is_calm = True
+        self._is_hole, self._is_broker_up = False, True
+        self.hub.calm()
+        self.agent.is_frozen = False
+        self.agent.thaw()
+
+    def _cut_line(self) -> None:
+        for lane in Lane:
+            if self.rng.random() < 0.7:
+                self.agent.line_down(lane)
+
+    def _hole(self) -> None:
+        self._is_hole = True
+        self.at(self.rng.choice((2.0, 20.0, 200.0, 3000.0)), self._fill_hole)
+
+    def _fill_hole(self) -> None:
+        self._is_hole = False
+
+    def _kill_broker(self) -> None:
+        self._is_broker_up = False
+        self._retained.clear()
+        for lane in Lane:
+            self.agent.line_down(lane)
+        self.at(self.rng.choice((0.5, 5.0, 600.0)), self._start_broker)
+
+    def _start_broker(self) -> None:
+        self._is_broker_up = True
+
+    def _kill_hub(self) -> None:
+        self.hub.kill()
+        self.at(self.rng.choice((0.5, 5.0, 60.0, 1000.0)), self.hub.start)
+
+    def _lose_database(self) -> None:
+        self.hub.lose_database(self.rng.choice((1.0, 10.0, 300.0, 3000.0)))
+
+    def _break_commit(self) -> None:
+        self.hub.breaks_next_answer = True
+
+    def _kill_agent(self) -> None:
+        self.agent.kill()
+
+    def _freeze_agent(self) -> None:
+        self.agent.is_frozen = True
+        self.at(self.rng.uniform(1.0, 60.0), self.agent.thaw)
+
+    def _step_clock(self) -> None:
+        self.agent.wall_offset_ms += self.rng.choice((-300_000, -5000, 700, 5000, 300_000))
+        self.agent.drift = self.rng.choice((1.0, 1.0, 1.01, 0.99))
+
+
+class AgentModel:
+    """An agent around the real window: an outbox that a crash cannot touch, and a memory that it can."""
+
+    def __init__(self, sim: Simulation, beds: list[str]) -> None:
+        self.sim = sim
+        self.beds = beds
+        self.outbox: dict[tuple[str, int], int] = {}
+        """Frames committed, by bed and epoch: seq 0 up to this."""
+        self.times_ms: dict[tuple[str, int, int], int] = {}
+        self.made_s: dict[tuple[str, int, int], float] = {}
+        self.connections = dict.fromkeys(Lane, 0)
+        self.is_up = dict.fromkeys(Lane, False)
+        self.is_frozen = False
+        self.wall_offset_ms = 0
+        self.drift = 1.0
+        self.life = 0
+        self._missed: list[Callable[[], None]] = []
+        self._noted: dict[tuple[str, int], Runs] = defaultdict(Runs)
+        self._confirmed: dict[tuple[str, int], Runs] = defaultdict(Runs)
+
+    @property
+    def backlog(self) -> int:
+        """Frames that the window waits for."""
+        return self._window.backlog
+
+    def _clock_s(self) -> float:
+        return self._born_s + (self.sim.now_s - self._started_s) * self._rate
+
+    def start(self) -> None:
+        """Begin a life: everything is rebuilt from the outbox."""
+        self.life += 1
+        self.epoch = self.sim.rng.getrandbits(32)
+        self._window = Window()
+        self._born_s = self.sim.rng.uniform(0, 1e6)
+        self._rate = self.sim.rng.choice((1.0, 1.01, 0.99))
+        self._started_s = self.sim.now_s
+        self._tick_s = 0.2
+        self._confirmed = defaultdict(Runs)
+        for key, runs in self._noted.items():
+            self._confirmed[key] = Runs(runs)
+        for (bed, epoch), count in self.outbox.items():
+            open_ = Runs([(0, count - 1)])
+            for run in self._confirmed[bed, epoch]:
+                open_.remove(*run)
+            if open_:
+                self._push(Restored(bed, epoch, tuple(open_)))
+        for lane in Lane:
+            self.is_up[lane] = False
+            self.connections[lane] += 1
+            self.sim.connect(lane)
+        for bed in self.beds:
+            self._begin_burst(bed)
+        self._wake(self._tick)
+        self._wake(self._note)
+
+    def kill(self) -> None:
+        """End it at once and start it again: what was not committed is gone, and so is every connection."""
+        self._missed.clear()
+        self.is_frozen = False
+        self.start()
+
+    def thaw(self) -> None:
+        """Go on after a freeze: everything that came meanwhile comes at once."""
+        self.is_frozen = False
+        missed, self._missed = self._missed, []
+        for act in missed:
+            act()
+
+    def _alive(self, act: Callable[[], None]) -> Callable[[], None]:
+        """Let something happen in this life only, and not while frozen."""
+        life = self.life
+
+        def when_possible() -> None:
+            if self.life != life:
+                return
+            if self.is_frozen:
+                self._missed.append(when_possible)
+            else:
+                act()
+
+        return when_possible
+
+    def _wake(self, act: Callable[[], None], delay_s: float = 0.2) -> None:
+        self.sim.at(delay_s, self._alive(act))
+
+    # -------------------------------------------------------------------- devices
+
+    def _begin_burst(self, bed: str) -> None:
+        left = self.sim.rng.randrange(1, BURST_FRAMES)
+
+        def make() -> None:
+            nonlocal left
+            self._wake(lambda: self._commit(bed), COMMIT_S)
+            left -= 1
+            if left:
+                self._wake(make, 1.0)
+            elif not self.sim.is_calm:
+                self._wake(lambda: self._begin_burst(bed), self.sim.rng.expovariate(1 / PAUSE_S))
+
+        make()
+
+    def _commit(self, bed: str) -> None:
+        seq = self.outbox.get((bed, self.epoch), 0)
+        self.outbox[bed, self.epoch] = seq + 1
+        key = (bed, self.epoch, seq)
+        self.times_ms[key] = round(self.sim.now_s * 1000 * self.drift) + self.wall_offset_ms
+        self.made_s[key] = self._clock_s()
+        self._tick_s = 0.2
+        self._push(Stored(bed, self.epoch, seq, b"", is_live=True))
+
+    def _note(self) -> None:
+        for key, runs in self._confirmed.items():
+            self._noted[key] = Runs(runs)
+        self._wake(self._note, NOTE_S if self.backlog else 12 * NOTE_S)
+
+    # --------------------------------------------------------------------- window
+
+    def _tick(self) -> None:
+        self._push(Tick())
+        # Ticks of a quiet window come rarely, so that hours pass quickly; a busy machine does the same.
+        self._tick_s = min(LONGEST_TICK_S, self._tick_s * 1.3)
+        self._wake(self._tick, self._tick_s)
+
+    def line_up(self, lane: Lane) -> None:
+        """Note a new connection."""
+        self.is_up[lane] = True
+        self.connections[lane] += 1
+        self._tick_s = 0.2
+        self._push(LineUp(lane))
+
+    def line_down(self, lane: Lane) -> None:
+        """Note that a connection is gone."""
+        if not self.is_up[lane]:
+            return
+        self.is_up[lane] = False
+        self.connections[lane] += 1
+        self._alive(lambda: self._push(LineDown(lane)))()
+        self.sim.connect(lane)
+
+    def hear(self, event: Event, lane: Lane, connection: int) -> None:
+        """Take what came on a connection, if it is the present one."""
+        if self.connections[lane] == connection:
+            self._alive(lambda: self._push(event))()
+
+    def _push(self, event: Event) -> None:
+        for action in self._window.push(event, self._clock_s()):
+            self._do(action)
+
+    def _do(self, action: Action) -> None:
+        sim = self.sim
+        match action:
+            case SendLive(token, bed, epoch, seq):
+                sim.hold(self.is_up[Lane.LIVE] or self.is_frozen, "live frames go on a connection")
+                late_s = self._clock_s() - self.made_s[bed, epoch, seq]
+                sim.hold(
+                    late_s <= FRESH_S + LIVE_BATCH_S + LONGEST_TICK_S + 60.0,
+                    f"a frame {late_s} s old went live",
+                )
+                sim.send(Lane.LIVE, token, [self._message(bed, epoch, seq, Lane.LIVE)])
+            case SendFill(token, bed, parts):
+                seqs = [(epoch, seq) for epoch, low, high in parts for seq in range(low, high + 1)]
+                sim.hold(0 < len(seqs) <= MAX_FILL_FRAMES, f"a fill message of {len(seqs)} frames")
+                sim.send(Lane.FILL, token, [self._message(bed, epoch, seq, Lane.FILL) for epoch, seq in seqs])
+            case Ask(token):
+                sim.send(Lane.LIVE, token, [])
+            case Confirmed(bed, epoch, runs):
+                for low, high in runs:
+                    for seq in range(low, high + 1):
+                        sim.hold(
+                            sim.hub.has(bed, epoch, seq), f"{bed} seq {seq} was confirmed and is not stored"
+                        )
+                    self._confirmed[bed, epoch].add(low, high)
+            case Renew(lane):
+                self.is_up[lane] = False
+                self.connections[lane] += 1
+                sim.connect(lane)
+
+    def _message(self, bed: str, epoch: int, seq: int, lane: Lane) -> Message:
+        self.sim.hold(seq < self.outbox[bed, epoch], f"{bed} seq {seq} was sent before it was committed")
+        return Message(bed, epoch, seq, self.times_ms[bed, epoch, seq], lane)
