@@ -258,7 +258,7 @@ def _age_ms(bed: dict[str, Any]) -> float:
 
 
 def _watch_ages(world: World, sites: Sequence[Site], seconds: float) -> float:
-    """Give the most, in s, by which a told age was less than the true age of the samples; asks each second."""
+    """Give by how many s at most a told age was less than the true age of the samples; asks each second."""
     worst_s = 0.0
     end_s = time.monotonic() + seconds
     while time.monotonic() < end_s:
