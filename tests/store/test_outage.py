@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from hub import app
+from hub import database
 from hub.errors import StoreError
 from hub.journal import AlertJournal
 from hub.model import Ack
@@ -57,10 +57,10 @@ def small_disk() -> Iterator[Path]:
 @contextlib.asynccontextmanager
 async def _kept(server: EmbeddedPostgres) -> AsyncIterator[None]:
     """What the hub does: see to it that the database runs."""
-    keeper = asyncio.create_task(app._keep_database(server))
+    keeper = asyncio.create_task(database._keep_database(server))
     yield
     assert not keeper.done(), "the keeper of the database has given up"
-    await app._cancel(keeper)
+    await database.cancel(keeper)
 
 
 async def _until_stored(store: Store, rows: list[FrameRow], limit_s: float) -> float:
@@ -212,6 +212,6 @@ async def test_while_the_database_is_away_frames_wait_and_nothing_else_does(
         assert [by_seq[row.seq] for row in offered[: goal + 1]] == payloads(offered[: goal + 1])
         assert len(stored) == len(by_seq)
         for task in tasks:
-            await app._cancel(task)
+            await database.cancel(task)
         await store.close()
         journal.close()
