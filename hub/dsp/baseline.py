@@ -145,16 +145,17 @@ def continue_baseline(
     path = _find_path(cost, None if past is None else past.cost)
     before = path[:, :0] if past is None else past.path
     bridged = _bridge_events(np.concatenate((before, path), axis=1))[:, before.shape[-1] :]
+    has_signal = support.any(axis=-1)
     rate, support = (x[:, skipped * _BLOCKS_PER_STEP :] for x in (rate, support))
     is_event = np.repeat(bridged != path, _BLOCKS_PER_STEP, axis=-1)[:, : rate.shape[-1]]
     coarse = np.repeat(bridged, _BLOCKS_PER_STEP, axis=-1)[:, : rate.shape[-1]]
     is_event |= np.abs(rate - coarse) > PATH_REACH_BPM
     hold = np.where(is_event & (support > 0), EVENT_PATH_WEIGHT, PATH_WEIGHT)
-    has_signal = support.any(axis=-1)
     support = np.where(is_event, 0.0, support)
     edge = coarse[:, :0] if past is None else past.edge
     if past is not None:
         is_fixed = np.isfinite(edge)
+        has_signal |= is_fixed.any(axis=-1)
         edge = np.where(is_fixed, edge, coarse[:, :1])
         rate, coarse = (np.concatenate((edge, x), axis=1) for x in (rate, coarse))
         support = np.concatenate((np.zeros(edge.shape), support), axis=1)
@@ -162,7 +163,7 @@ def continue_baseline(
     line = _draw_smooth(rate, support, coarse, hold)
     line[~has_signal] = np.nan
     width = edge.shape[-1]
-    samples = _to_samples(line, fhr.shape[-1] - context + width * _BLOCK)[:, width * _BLOCK :]
+    samples = to_samples(line, fhr.shape[-1] - context + width * _BLOCK)[:, width * _BLOCK :]
     return BaselineCourse(samples, line[:, width:], path, bridged != path, cost)
 
 
@@ -319,7 +320,8 @@ def _second_difference_bands(stiff: FloatArray, n: int) -> FloatArray:
     return bands
 
 
-def _to_samples(line: FloatArray, n: int) -> FloatArray:
+def to_samples(line: FloatArray, n: int) -> FloatArray:
+    """Draw the line of blocks through `n` samples."""
     last = line.shape[-1] - 1
     position = np.clip((np.arange(n) - (_BLOCK - 1) / 2) / _BLOCK, 0, last)
     lower = np.minimum(position.astype(np.intp), max(last - 1, 0))

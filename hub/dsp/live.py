@@ -1,9 +1,10 @@
 """The analysis of live fetuses: every update reads the newest minutes and keeps what is settled.
 
-An update begins at a minute that lies at least `SETTLED_MIN` back and cuts nothing in
-two.  From there on everything is found anew by the steps of `hub.dsp.analyse`, with
-what the past leaves behind at its left edge: the costs of the baseline's path and
-the end of its line.  So each answer is the one that the whole record up to now gives.
+An update begins at a minute that cuts nothing in two: once a minute at least `SETTLED_MIN`
+back, in between as far as what is provisional reaches.  From there on everything is found
+anew by the steps of `hub.dsp.analyse`, with what the past leaves behind at its left edge: the
+costs of the baseline's path, its line, and the signal around the first events.  So each answer
+is the one that the whole record up to now gives.
 """
 
 from collections.abc import Sequence
@@ -11,24 +12,23 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from hub.dsp import rules
 from hub.dsp.analyse import find_activity, find_events, is_near_signal, remove_false
-from hub.dsp.baseline import BLOCK_S, BaselineCourse, BaselinePast, continue_baseline
+from hub.dsp.baseline import BaselineCourse, BaselinePast, continue_baseline, to_samples
 from hub.dsp.contractions import UterineActivity
 from hub.dsp.events import SHALLOW_SPAN_S
 from hub.dsp.false_signal import FalseSignal
-from hub.dsp.features import FALSE_AT, mark_events
+from hub.dsp.features import FALSE_AT
 from hub.dsp.learned import load_network
 from hub.dsp.learned_past import LearnedPast
 from hub.dsp.past import (
+    BLOCK,
     DRAWN,
     HOP,
     MINUTE,
     SAMPLES_KEPT_MIN,
     STEP,
-    Busy,
     Past,
     Ticks,
     pack_false,
@@ -36,72 +36,33 @@ from hub.dsp.past import (
     unpack_false,
     write_ring,
 )
+from hub.dsp.places import find_places
+from hub.dsp.plan import FORGOTTEN_MIN, RECORD_MIN, Plan, make_plan
 from hub.dsp.quality import find_runs, hold_last, remove_impossible
 from hub.dsp.reading import LiveReading, Stretch, keep_origin_near, move_contraction, move_event, read_stretch
 from hub.dsp.sinusoidal import SinusoidalRun, join_hops, measure_hops
 from hub.dsp.variability import compute_variability
-from hub.model import FS_HZ, BoolArray, DecelerationKind, FloatArray
+from hub.model import (
+    FS_HZ,
+    Acceleration,
+    BoolArray,
+    Contraction,
+    Deceleration,
+    DecelerationKind,
+    FloatArray,
+)
 
-SETTLED_MIN: Final = 16
-"""What is older than this no new sample changes, but for an event that is still open."""
-RECENT_MIN: Final = 12
-"""Between two whole minutes only this much is found anew: a segment and the 2 min behind it."""
-LENGTHS_MIN: Final = (RECENT_MIN, SETTLED_MIN, 20, 26, 31)
-"""Lengths of an update; few, because beds of one length are analysed together."""
-CONTEXT_MIN: Final = 8
-"""Signal before it that is only looked at: histogram, resting tone and level memory reach back so far."""
-RECORD_MIN: Final = 40
-"""Signal that is there to be read again."""
-JUDGED_MIN: Final = 6
-"""False signal is judged anew for so long."""
-STRIDE_MIN: Final = 1
-"""An update goes no further than this at once, so that a late one decides as a timely one does."""
-FORGOTTEN_MIN: Final = 20
-"""After a longer pause the record begins anew."""
-EVENT_BEFORE_S: Final = 35.0
-EVENT_BEHIND_S: Final = 15.0
-BRIDGED_BEFORE_S: Final = 120.0
-BRIDGED_BEHIND_S: Final = 30.0
-"""Near an event no update should begin: its onset is searched back, and a shoulder looks for it; nor near a
-long fall that the baseline is drawn across, because the line on either side leans on it."""
+__all__ = ["FORGOTTEN_MIN", "LiveAnalysis", "Plan", "Signals"]
+
+LEAD_MIN: Final = 3
+"""Signal that surrounds the first events of an update: the event model looks 2 min back, an onset 30 s."""
 JUMP_REACH_S: Final = 30.0
 
+_LEAD: Final = LEAD_MIN * MINUTE
+_SEGMENT: Final = round(rules.SEGMENT_S.value * FS_HZ)
 _PATH_STEPS: Final = round(rules.DECELERATION_BASELINE_CHANGE_S.value * FS_HZ) // STEP
-_BLOCKS_PER_MINUTE: Final = round(60 / BLOCK_S)
 _HOPS_REMEMBERED: Final = 62 * MINUTE // HOP
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What the next update of a row will read; plans of one `shape` are updated together."""
-
-    row: int
-    begin: int
-    """First tick of the record."""
-    start: int
-    """First tick that is found anew."""
-    end: int
-    """Behind the last tick."""
-    context: int
-    """Ticks that are read before `start`."""
-    judged_from: int
-    """First tick whose signal is judged anew."""
-    is_fresh: bool
-    """Nothing is carried over at `start`."""
-    is_jump: bool
-    """Nothing that was known before holds."""
-    is_changed: bool
-    """Samples that had been read already were changed."""
-
-    @property
-    def n_samples(self) -> int:
-        """Ticks to be read, up to `end`."""
-        return self.end - self.start + self.context
-
-    @property
-    def shape(self) -> tuple[int, int, bool]:
-        """What the plans of one update have in common."""
-        return self.end - self.start, self.context, self.is_fresh
+_REMOVE_TOGETHER: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -134,48 +95,11 @@ class LiveAnalysis:
         `first` is the first tick with signal that can be read, `head` the tick behind
         the newest, `changed_from` the first that changed since the last update.
         """
-        past = self.past
-        phase, old_end = int(past.phase[row]), int(past.end[row])
-        newest = _floor(head, STEP, phase)
-        is_jump = old_end == 0 or newest < old_end or newest - old_end > FORGOTTEN_MIN * MINUTE
-        end = newest if is_jump else min(newest, old_end + STRIDE_MIN * MINUTE)
-        begin = first if is_jump else min(first, int(past.begin[row]))
-        if end - first < STEP or (end == old_end and changed_from is None):
-            return None
-        oldest = -_floor(-max(begin - MINUTE + 1, end - RECORD_MIN * MINUTE), MINUTE, -phase)
-        start, judged_from = (None, 0) if is_jump else self._carry(row, end, oldest, changed_from)
-        return Plan(
-            row=row,
-            begin=begin,
-            start=oldest if start is None else start,
-            end=end,
-            context=0 if start is None else CONTEXT_MIN * MINUTE,
-            judged_from=oldest if start is None else judged_from,
-            is_fresh=start is None,
-            is_jump=is_jump,
-            is_changed=changed_from is not None,
-        )
-
-    def _carry(self, row: int, end: int, oldest: int, changed_from: int | None) -> tuple[int | None, int]:
-        """Find the minute from which the past can be carried on, and the tick from which to judge signal."""
-        is_whole_minute = (end - int(self.past.phase[row])) % MINUTE == 0
-        wanted = end - (SETTLED_MIN if is_whole_minute else RECENT_MIN) * MINUTE
-        judged = end - JUDGED_MIN * MINUTE
-        judged = min(judged, int(self.past.end[row]))
-        if changed_from is not None:
-            wanted = min(wanted, changed_from - CONTEXT_MIN * MINUTE)
-            judged = min(judged, changed_from - MINUTE)
-        for busy in (Busy.FREE, Busy.NEAR):
-            for length in LENGTHS_MIN:
-                start = _floor(end - length * MINUTE, MINUTE, int(self.past.phase[row]))
-                is_possible = start <= wanted and start - CONTEXT_MIN * MINUTE >= oldest
-                if is_possible and self.past.busy[row, start // MINUTE % SAMPLES_KEPT_MIN] <= busy:
-                    return start, judged
-        return None, 0
+        return make_plan(self.past, row, first=first, head=head, changed_from=changed_from)
 
     def push(self, plans: Sequence[Plan], signals: Signals) -> list[LiveReading]:
         """Update the rows of plans that share a shape, and read them."""
-        past, (_, context, is_fresh) = self.past, plans[0].shape
+        past, (one, *_) = self.past, plans
         for plan in plans:
             if plan.is_jump:
                 past.reset(plan.row)
@@ -184,13 +108,22 @@ class LiveAnalysis:
             keep_origin_near(past, plan.row, plan.end)
         rows = np.array([plan.row for plan in plans], np.int64)
         starts = np.array([plan.start for plan in plans], np.int64)
-        false = self._judge(plans, rows, starts - context, signals)
+        false = self._judge(plans, rows, starts - one.context - one.memory, signals)
         seen = np.where(false.probability >= FALSE_AT, np.nan, remove_impossible(signals.fhr))
-        activity = _find_activity(signals, context)
-        carried = None if is_fresh else self._read_baseline(rows, starts)
-        course = continue_baseline(seen, carried, context=context)
-        stretches = self._find(plans, signals, _Steps(rows, starts, context, seen, false, activity, course))
-        return [read_stretch(past, stretch) for stretch in stretches]
+        seen, toco, iup = (x[:, one.memory :] for x in (seen, signals.toco, signals.iup))
+        false = FalseSignal(
+            false.probability[:, one.memory :],
+            false.is_coincident[:, one.memory :],
+            false.is_doubling_halving[:, one.memory :],
+            false.is_checked,
+        )
+        activity = find_activity(toco, iup)
+        kept = read_ring(past.blocks, rows, (starts - one.context) // BLOCK, one.context // BLOCK)
+        carried = None if one.is_fresh else self._read_baseline(rows, starts, kept[:, -2:])
+        course = continue_baseline(seen, carried, context=one.context)
+        baseline = to_samples(np.concatenate((kept, course.line), axis=1), seen.shape[-1])
+        steps = _Steps(rows, starts, one.context, seen, false, activity, course, baseline)
+        return [read_stretch(past, stretch) for stretch in self._find(plans, signals, steps)]
 
     def _judge(self, plans: Sequence[Plan], rows: Ticks, first: Ticks, signals: Signals) -> FalseSignal:
         """Judge the newest signal; what was judged minutes ago stands."""
@@ -207,7 +140,8 @@ class LiveAnalysis:
             signals.fhr[:, max(tail.start - round(JUMP_REACH_S * FS_HZ), 0) :]
         )
         is_restless |= self._follow_learned(plans, rows, ends, signals, n - tail.start)
-        for k in np.array_split(np.flatnonzero(is_restless), -(-np.count_nonzero(is_restless) // 64) or 1):
+        together = -(-np.count_nonzero(is_restless) // _REMOVE_TOGETHER) or 1
+        for k in np.array_split(np.flatnonzero(is_restless), together):
             learned = None if self._learned is None else self._learned.read(rows[k], first[k], signals.fhr[k])
             _, judged = remove_false(signals.fhr[k], remove_impossible(signals.mhr[k]), learned)
             fresh[k] = pack_false(judged)[:, tail]
@@ -225,14 +159,13 @@ class LiveAnalysis:
         self._learned.follow(self.past, rows, ends, is_new, (signals.fhr, signals.mhr, signals.toco))
         return self._learned.find_suspect(rows, ends - n, n)
 
-    def _read_baseline(self, rows: Ticks, starts: Ticks) -> BaselinePast:
+    def _read_baseline(self, rows: Ticks, starts: Ticks, edge: FloatArray) -> BaselinePast:
         minute = starts // MINUTE % SAMPLES_KEPT_MIN
+        path = read_ring(self.past.path, rows, starts // STEP - _PATH_STEPS, _PATH_STEPS)
         return BaselinePast(
             cost=self.past.cost[rows, minute].astype(np.float64),
-            path=read_ring(self.past.path, rows, starts // STEP - _PATH_STEPS, _PATH_STEPS).astype(
-                np.float64
-            ),
-            edge=self.past.edge[rows, minute].astype(np.float64),
+            path=path.astype(np.float64),
+            edge=edge.astype(np.float64),
         )
 
     def _write_baseline(self, rows: Ticks, starts: Ticks, course: BaselineCourse) -> None:
@@ -240,58 +173,56 @@ class LiveAnalysis:
         cost = course.cost[:, per_minute - 1 :: per_minute]
         cost = cost - cost.min(axis=-1, keepdims=True)
         write_ring(self.past.cost, rows, starts // MINUTE + 1, cost)
-        n_minutes = course.line.shape[-1] // _BLOCKS_PER_MINUTE
-        by_minute = course.line[:, : n_minutes * _BLOCKS_PER_MINUTE].reshape(
-            rows.size, n_minutes, _BLOCKS_PER_MINUTE
-        )
-        write_ring(self.past.edge, rows, starts // MINUTE + 1, by_minute[..., -2:])
+        write_ring(self.past.blocks, rows, starts // BLOCK, course.line)
         write_ring(self.past.path, rows, starts // STEP, course.path)
 
     def _find(self, plans: Sequence[Plan], signals: Signals, steps: "_Steps") -> list[Stretch]:
         """Find the events from `start` on and put together what is needed to read each row."""
         past, rows, starts, context = self.past, steps.rows, steps.starts, steps.context
-        recent, baseline = steps.seen[:, context:], steps.course.baseline
-        contractions, is_known = steps.activity.contractions, steps.activity.is_known
+        seen, baseline = steps.seen, steps.baseline
+        n = seen.shape[-1]
         at_s = ((starts - past.origin[rows]) / FS_HZ).tolist()
-        hops = measure_hops(recent, baseline)
+        hops = measure_hops(seen[:, context:], baseline[:, context:])
         write_ring(past.hops, rows, starts // HOP, hops)
         waves = self._join_waves(rows, starts, hops.shape[-1], at_s)
-        earlier = [
-            [
-                move_event(d, -s)
-                for d in past.findings[row].decelerations
-                if d.kind is DecelerationKind.LATE and s - SHALLOW_SPAN_S <= d.nadir_s and d.onset_s < s
-            ]
-            for row, s in zip(rows.tolist(), at_s, strict=True)
+        contractions = [
+            [move_contraction(c, -context / FS_HZ) for c in row] for row in steps.activity.contractions
         ]
-        accelerations, decelerations = find_events(
-            recent, baseline, steps.activity, signals.gestational_weeks, earlier
-        )
-        is_event = np.zeros(recent.shape, np.bool_)
-        for k in range(rows.size):
-            is_event[k] = mark_events(accelerations[k], recent.shape[-1])
-            is_event[k] |= mark_events(decelerations[k], recent.shape[-1])
+        accelerations, decelerations = self._find_events(signals, steps, contractions, at_s)
+        is_event = np.zeros(seen.shape, np.bool_)
+        for k, (row, s) in enumerate(zip(rows.tolist(), at_s, strict=True)):
+            known, from_s = past.findings[row], s - context / FS_HZ
+            before = [(e.onset_s, min(e.end_s, s)) for e in known.accelerations if e.onset_s < s]
+            before += [(e.onset_s, min(e.end_s, s)) for e in known.decelerations if e.onset_s < s]
+            anew = [(e.onset_s + s, e.end_s + s) for e in accelerations[k]]
+            anew += [(e.onset_s + s, e.end_s + s) for e in decelerations[k]]
+            for onset_s, end_s in before + anew:
+                first, last = ((x - from_s) * FS_HZ for x in (onset_s, end_s))
+                is_event[k, max(round(first), 0) : max(round(last), 0)] = True
         self._write_baseline(rows, starts, steps.course)
-        self._write_pieces(rows, starts, recent, baseline, is_event)
-        self._write_busy(rows, starts, recent, is_event, steps.course)
-        self._write_line(rows, starts, np.where(is_near_signal(steps.seen)[:, context:], baseline, np.nan))
-        pieces_now = compute_variability(recent, baseline, is_event, start=recent.shape[-1] % MINUTE)
+        self._write_pieces(rows, starts, seen[:, context:], baseline[:, context:], is_event[:, context:])
+        bridged = np.repeat(steps.course.is_bridged, STEP, axis=-1)[:, : n - context]
+        places = find_places(np.isnan(seen[:, context:]), is_event[:, context:], bridged)
+        write_ring(past.busy, rows, starts // MINUTE + 1, places)
+        self._write_line(rows, starts, np.where(is_near_signal(seen), baseline, np.nan)[:, context:])
+        now = slice(n - min(n // MINUTE * MINUTE, _SEGMENT), n)
+        pieces_now = compute_variability(seen[:, now], baseline[:, now], is_event[:, now])
         suspect: list[list[tuple[int, int]]] = [[] for _ in plans]
         for k, start, stop in find_runs(steps.false.probability > FALSE_AT).tolist():
             suspect[k].append((start - context, stop - context))
         return [
             Stretch(
                 plan=plan,
-                fhr=recent[k],
+                fhr=seen[k],
                 baseline=baseline[k],
-                false_probability=steps.false.probability[k, context:],
-                is_coincident=steps.false.is_coincident[k, context:],
-                is_doubling_halving=steps.false.is_doubling_halving[k, context:],
+                false_probability=steps.false.probability[k],
+                is_coincident=steps.false.is_coincident[k],
+                is_doubling_halving=steps.false.is_doubling_halving[k],
                 is_coincidence_checked=bool(steps.false.is_checked[k]),
                 accelerations=accelerations[k],
                 decelerations=decelerations[k],
                 contractions=contractions[k],
-                are_contractions_known=is_known[k],
+                are_contractions_known=steps.activity.is_known[k],
                 sinusoidal=waves[k],
                 pieces_now=pieces_now[k],
                 suspect=suspect[k],
@@ -299,6 +230,51 @@ class LiveAnalysis:
             )
             for k, plan in enumerate(plans)
         ]
+
+    def _find_events(
+        self,
+        signals: Signals,
+        steps: "_Steps",
+        contractions: Sequence[Sequence[Contraction]],
+        at_s: Sequence[float],
+    ) -> tuple[list[list[Acceleration]], list[list[Deceleration]]]:
+        """Find what ends behind `start`, with the signal before it as surroundings; times from `start`."""
+        past, context = self.past, steps.context
+        lead = min(_LEAD, context)
+        lead_s = lead / FS_HZ
+        earlier, around = [], []
+        for k, (row, s) in enumerate(zip(steps.rows.tolist(), at_s, strict=True)):
+            known, since_s = past.findings[row], s - SHALLOW_SPAN_S
+            earlier.append(
+                [
+                    move_event(d, lead_s - s)
+                    for d in known.decelerations
+                    if d.kind is DecelerationKind.LATE and since_s <= d.nadir_s and d.onset_s < s
+                ]
+            )
+            before_s = s - context / FS_HZ
+            around.append(
+                [
+                    move_contraction(c, lead_s - s)
+                    for c in known.contractions
+                    if since_s - lead_s <= c.peak_s < before_s
+                ]
+                + [move_contraction(c, lead_s) for c in contractions[k]]
+            )
+        from_lead = slice(context - lead, None)
+        found = find_events(
+            steps.seen[:, from_lead],
+            steps.baseline[:, from_lead],
+            UterineActivity(around, steps.activity.is_known[:, from_lead]),
+            signals.gestational_weeks,
+            earlier,
+            begin=lead,
+        )
+        rises, falls = found
+        return (
+            [[move_event(a, -lead_s) for a in row] for row in rises],
+            [[move_event(d, -lead_s) for d in row] for row in falls],
+        )
 
     def _join_waves(
         self, rows: Ticks, starts: Ticks, n_hops: int, at_s: Sequence[float]
@@ -321,41 +297,11 @@ class LiveAnalysis:
             pieces = compute_variability(fhr[k], baseline[k], is_event[k], start=offset)
             write_ring(self.past.pieces, rows[k], (starts[k] + offset) // MINUTE, pieces)
 
-    def _write_busy(
-        self, rows: Ticks, starts: Ticks, fhr: FloatArray, is_event: BoolArray, course: BaselineCourse
-    ) -> None:
-        """Note which minutes lie in or near an event, a bridged stretch of the path or a short gap."""
-        n = fhr.shape[-1]
-        minutes = np.arange(MINUTE, n + 1, MINUTE)
-        bridged = np.repeat(course.is_bridged, STEP, axis=-1)[:, :n]
-        is_lost = np.isnan(fhr)
-
-        def is_around(mask: BoolArray, behind_s: float, before_s: float) -> BoolArray:
-            return _count_around(mask, minutes, round(behind_s * FS_HZ), round(before_s * FS_HZ)) > 0
-
-        is_near = is_around(is_event, EVENT_BEHIND_S, EVENT_BEFORE_S)
-        is_near |= is_around(bridged, BRIDGED_BEHIND_S, BRIDGED_BEFORE_S)
-        # A gap is joined across when it is short, so only the middle of a long one is a place to begin.
-        beside = round(rules.MAX_BRIDGE_S.value * FS_HZ)
-        width = (minutes + beside).clip(None, n) - (minutes - beside)
-        is_in_long = _count_around(is_lost, minutes, beside, beside) == width
-        is_in_gap = (_count_around(is_lost, minutes, 1, 1) > 0) & ~is_in_long
-        is_inside = is_in_gap | (_count_around(is_event | bridged, minutes, 1, 1) > 0)
-        busy = np.where(is_inside, Busy.INSIDE, np.where(is_near, Busy.NEAR, Busy.FREE))
-        write_ring(self.past.busy, rows, starts // MINUTE + 1, busy)
-
     def _write_line(self, rows: Ticks, starts: Ticks, line: FloatArray) -> None:
         offset = -starts % DRAWN
         index = offset[:, None] + np.arange(0, line.shape[-1] - DRAWN + 1, DRAWN)
         drawn = np.take_along_axis(line, index, axis=1)
         write_ring(self.past.line, rows, (starts + offset) // DRAWN, drawn)
-
-
-def _find_activity(signals: Signals, context: int) -> UterineActivity:
-    """Find contractions, one that has only begun included; times in s from behind the context."""
-    activity = find_activity(signals.toco, signals.iup)
-    moved = [[move_contraction(c, -context / FS_HZ) for c in row] for row in activity.contractions]
-    return UterineActivity(moved, activity.is_known[:, context:])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -369,18 +315,8 @@ class _Steps:
     false: FalseSignal
     activity: UterineActivity
     course: BaselineCourse
-
-
-def _floor(tick: int, unit: int, phase: int) -> int:
-    return (tick - phase) // unit * unit + phase
-
-
-def _count_around(mask: BoolArray, at: npt.NDArray[np.int64], back: int, on: int) -> npt.NDArray[np.int32]:
-    """Count what is marked from `back` ticks before to `on` ticks behind some places, per row."""
-    n = mask.shape[-1]
-    total = np.zeros((mask.shape[0], n + 1), np.int32)
-    np.cumsum(mask, axis=-1, out=total[:, 1:])
-    return np.asarray(total[:, (at + on).clip(None, n)] - total[:, (at - back).clip(0)])
+    baseline: FloatArray
+    """From where `seen` begins."""
 
 
 def _calm(fhr: FloatArray) -> FalseSignal:

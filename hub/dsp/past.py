@@ -7,13 +7,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from hub.dsp.baseline import N_BINS, STEP_S
+from hub.dsp.baseline import BLOCK_S, N_BINS, STEP_S
 from hub.dsp.false_signal import FalseSignal
 from hub.dsp.sinusoidal import HOP_S
 from hub.model import FS_HZ, Acceleration, Classification, Contraction, Deceleration
 
 MINUTE: Final = round(60 * FS_HZ)
 STEP: Final = round(STEP_S * FS_HZ)
+BLOCK: Final = round(BLOCK_S * FS_HZ)
 HOP: Final = round(HOP_S * FS_HZ)
 DRAWN: Final = round(5 * FS_HZ)
 """Samples between two values of the baseline that is shown."""
@@ -72,8 +73,8 @@ class Past:
         """Newest tick with a maternal rate; 0: none."""
         self.cost = np.zeros((capacity, SAMPLES_KEPT_MIN, N_BINS), np.float32)
         """Of the baseline's path up to each minute, less its least."""
-        self.edge = np.zeros((capacity, SAMPLES_KEPT_MIN, 2), np.float32)
-        """The line of the baseline just before each minute."""
+        self.blocks = np.zeros((capacity, SAMPLES_KEPT_MIN * MINUTE // BLOCK), np.float32)
+        """The line of the baseline by block of 2 s."""
         self.busy = np.full((capacity, SAMPLES_KEPT_MIN), Busy.INSIDE, np.uint8)
         self.path = np.zeros((capacity, SAMPLES_KEPT_MIN * MINUTE // STEP), np.float32)
         self.false = np.zeros((capacity, SAMPLES_KEPT_MIN * MINUTE), np.uint8)

@@ -26,7 +26,7 @@ from hub.model import (
 )
 
 if TYPE_CHECKING:
-    from hub.dsp.live import Plan
+    from hub.dsp.plan import Plan
 
 SEGMENT: Final = round(rules.SEGMENT_S.value * FS_HZ)
 KEPT_MIN: Final = 62
@@ -43,7 +43,7 @@ Event = TypeVar("Event", Acceleration, Deceleration)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Stretch:
-    """What was found from `plan.start` on; arrays of shape (n_samples,), times in s from there."""
+    """What was found from `plan.start` on; times in s from there, arrays from `plan.context` ticks before."""
 
     plan: "Plan"
     fhr: FloatArray
@@ -59,7 +59,7 @@ class Stretch:
     sinusoidal: Sequence[SinusoidalRun]
     """In s from the origin of the row."""
     pieces_now: FloatArray
-    """Variability of the minutes counted back from the end."""
+    """Variability of the last 10 minutes, counted back from the end."""
     suspect: Sequence[tuple[int, int]]
     """First tick, and the one behind the last, of what is probably not the fetus."""
     gestational_weeks: float | None
@@ -118,7 +118,7 @@ def read_stretch(past: Past, stretch: Stretch) -> LiveReading:
         are_contractions_known=stretch.are_contractions_known,
         gestational_weeks=stretch.gestational_weeks,
         modifiers=frozenset(),
-        first=plan.start - origin,
+        first=plan.start - plan.context - origin,
     )
     now.segments = _read_segments(past, plan, found, known.segments)
     rolling = _read_rolling(past, plan, found, now.segments, stretch.pieces_now)
@@ -250,8 +250,9 @@ def _read_segments(
 ) -> list[Classification]:
     """Classify the segments that lie in the stretch: anew once a minute, one that waits at each update."""
     origin = int(past.origin[plan.row])
-    first = -(-max(plan.start, plan.begin) // SEGMENT) * SEGMENT
-    is_full = plan.is_fresh or plan.is_changed or (plan.end - plan.start) % MINUTE == 0
+    is_full = plan.is_fresh or plan.is_changed or plan.is_full
+    read_from = plan.start if is_full else plan.start - plan.context
+    first = -(-max(read_from, plan.begin) // SEGMENT) * SEGMENT
     segments = [s for s in known if s.end_s <= (plan.start - origin) / FS_HZ or _is_cut(s, first - origin)]
     by_start = {round(s.start_s * FS_HZ): s for s in known}
     for start in range(first, plan.end - SEGMENT + 1, SEGMENT):
