@@ -41,7 +41,13 @@ class Outcome:
         self.note(**{f"{name}_live_{key}_ms": value for key, value in late.items()})
 
     def compare(self, world: World, sites: Sequence[Site]) -> None:
-        """End everything and compare each outbox with the database."""
+        """Switch the monitors off, let everything arrive, and compare each outbox with the database."""
+        world.end("ward")
+        self.note(
+            drained_at_the_end_s=wait_until(
+                "every frame confirmed", lambda: not any(site.unconfirmed() for site in sites), within_s=120
+            )
+        )
         for site in sites:
             site.agent.end()
         with world.open_database() as dsn:

@@ -1,7 +1,7 @@
 """The hub of the simulation: its real acks, gate, lag and alerts around a model of its database."""
 
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +27,7 @@ BATCH: Final = 500
 QUEUE: Final = 2000
 FILL_QUEUE: Final = 1500
 CREDIT_S: Final = 10.0
-LOOK_S: Final = 20.0
+LOOK_S: Final = 47.0
 FRAME_MS: Final = 1000
 
 
@@ -40,6 +40,35 @@ class Message:
     seq: int
     t0_ms: int
     lane: Lane
+
+
+class DatabaseModel:
+    """Frames and what of each epoch is received, by the rules that `hub.store.frames` follows in SQL."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, int], dict[int, int]] = defaultdict(dict)
+        """By bed and epoch: t0 of each seq, in the place of the payload."""
+        self.conflicts = 0
+        self._received: dict[tuple[str, int], Runs] = defaultdict(Runs)
+
+    def append(self, batch: Sequence[Message]) -> list[tuple[str, Ack]]:
+        """Store each frame once, put aside what claims a taken identity, and say what is stored now."""
+        for one in batch:
+            known = self.rows[one.bed, one.epoch].setdefault(one.seq, one.t0_ms)
+            self.conflicts += known != one.t0_ms
+            self._received[one.bed, one.epoch].add(one.seq, one.seq)
+        return [
+            (bed, self._ack(bed, epoch))
+            for bed, epoch in dict.fromkeys((one.bed, one.epoch) for one in batch)
+        ]
+
+    def _ack(self, bed: str, epoch: int) -> Ack:
+        runs = list(self._received[bed, epoch])
+        begins = [low for low, _ in runs]
+        ends = [0, *(high + 1 for _, high in runs)]
+        gaps = [Range(end, begin) for end, begin in zip(ends, begins, strict=False) if end < begin]
+        contiguous = runs[0][1] if runs[0][0] == 0 else -1
+        return bounded_ack(make_ack(epoch, contiguous, Multirange(gaps), runs[-1][1]))
 
 
 class _Watched:
@@ -62,9 +91,7 @@ class HubModel:
         self.is_up = True
         self.deliveries = 0
         self.breaks_next_answer = False
-        self._rows: dict[tuple[str, int], dict[int, int]] = defaultdict(dict)
-        """The database: t0 of each frame."""
-        self._received: dict[tuple[str, int], Runs] = defaultdict(Runs)
+        self.database = DatabaseModel()
         self._away_until_s = 0.0
         self._queue: deque[Message] = deque()
         self._is_writing = False
@@ -77,32 +104,6 @@ class HubModel:
         sim.at(LOOK_S, self._look)
 
     # -------------------------------------------------------------------- database
-
-    def has(self, bed: str, epoch: int, seq: int) -> bool:
-        """Whether a frame is in the database."""
-        return seq in self._rows[bed, epoch]
-
-    def stored_seqs(self, bed: str, epoch: int) -> set[int]:
-        """Give what is in the database."""
-        return set(self._rows[bed, epoch])
-
-    def _append(self, batch: list[Message]) -> list[tuple[str, Ack]]:
-        """Store each once, and say what of their epochs is stored, as `hub.store.frames` does in SQL."""
-        for one in batch:
-            rows = self._rows[one.bed, one.epoch]
-            known = rows.setdefault(one.seq, one.t0_ms)
-            self.sim.hold(known == one.t0_ms, f"{one.bed} seq {one.seq}: two frames of one identity")
-            self._received[one.bed, one.epoch].add(one.seq, one.seq)
-        acks = []
-        for bed, epoch in dict.fromkeys((one.bed, one.epoch) for one in batch):
-            runs = list(self._received[bed, epoch])
-            first = [low for low, _ in runs] + [runs[-1][1] + 1]
-            behind = [0] + [high + 1 for _, high in runs]
-            gaps = [Range(a, b) for a, b in zip(behind, first, strict=True) if a < b]
-            contiguous = runs[0][1] if runs[0][0] == 0 else -1
-            ack = bounded_ack(make_ack(epoch, contiguous, Multirange(gaps), runs[-1][1]))
-            acks.append((bed, decode_json(encode_json(ack), Ack)))
-        return acks
 
     def lose_database(self, seconds: float) -> None:
         """Take the database away."""
@@ -132,10 +133,11 @@ class HubModel:
             self._is_writing = False
             return
         if self._is_away:
-            self._later(1.0, self._write)
+            self._later(min(5.0, max(1.0, self._away_until_s - self.sim.now_s)), self._write)
             return
         batch = [self._queue[k] for k in range(min(BATCH, len(self._queue)))]
-        acks = self._append(batch)
+        acks = [(bed, decode_json(encode_json(ack), Ack)) for bed, ack in self.database.append(batch)]
+        self.sim.hold(not self.database.conflicts, "two frames of one identity")
         if self.breaks_next_answer:  # committed, and the connection broke before it said so
             self.breaks_next_answer = False
             self._later(1.0, self._write)
@@ -149,7 +151,7 @@ class HubModel:
 
     def _check(self, bed: str, ack: Ack) -> None:
         """Hold an ack to the protocol: nothing that it says is stored is missing."""
-        rows = self._rows[bed, ack.epoch]
+        rows = self.database.rows[bed, ack.epoch]
         missing = Runs(ack.missing)
         for seq in range(max(ack.contiguous, ack.highest or -1) + 1):
             if seq <= ack.contiguous or seq not in missing:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
@@ -61,7 +61,7 @@ class Watcher(threading.Thread):
                 with connect(self._url, open_timeout=5, close_timeout=1, max_size=None) as connection:
                     self.joins += 1
                     self._read(connection)
-            except (OSError, ConnectionClosed, TimeoutError):
+            except (OSError, EOFError, TimeoutError, WebSocketException):
                 self._is_ending.wait(_RETRY_S)
 
     def between(self, since_s: float = 0.0, until_s: float = float("inf")) -> list[Seen]:

@@ -224,6 +224,12 @@ class World:
         part.start()
         return part
 
+    def end(self, name: str) -> None:
+        """End one of the added parts."""
+        for part in self.others:
+            if part.name == name:
+                part.end()
+
     def is_ready(self) -> bool:
         """Whether the hub says that broker and database are there."""
         return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200

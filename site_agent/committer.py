@@ -137,6 +137,8 @@ class Committer:
 
     def _commit(self) -> None:
         batches = [self._batches[k] for k in range(len(self._batches))]
+        # Whoever was cancelled meanwhile hears nothing; what it handed over is stored all the same.
+        waiting = [answer if answer.set_running_or_notify_cancel() else None for _, _, answer in batches]
         drafts = [draft for batch, _, _ in batches for draft in batch]
         events = [event for _, batch, _ in batches for event in batch]
         try:
@@ -147,15 +149,17 @@ class Committer:
                 kept = self._outbox.append(drafts, events)
         except (OutboxError, sqlite3.Error) as error:
             self._done(batches)
-            for _, _, answer in batches:
-                answer.set_exception(error)
+            for answer in waiting:
+                if answer is not None:
+                    answer.set_exception(error)
             return
         self.commits += 1
         self.frames_unstored += sum(not frame.is_stored for frame in kept)
         self._done(batches)
         start = 0
-        for batch, _, answer in batches:
-            answer.set_result(kept[start : start + len(batch)])
+        for (batch, _, _), answer in zip(batches, waiting, strict=True):
+            if answer is not None:
+                answer.set_result(kept[start : start + len(batch)])
             start += len(batch)
 
     def _done(self, batches: Sequence[tuple[Sequence[Draft], Any, Any]]) -> None:
