@@ -57,7 +57,7 @@ class EventLane:
         if not self._is_up:
             return []
         room = IN_FLIGHT - sum(waiting.is_flying for waiting in self._waiting.values())
-        sending = []
+        sending: list[SendEvent] = []
         for event_id, waiting in self._waiting.items():
             if len(sending) >= room:
                 break

@@ -1,6 +1,6 @@
 """What happens to a site's send window, and what it wants done.  Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hub.model import Ack, Lane
 from site_agent.runs import Run
@@ -128,3 +128,17 @@ class Ask:
 
 
 Action = SendLive | SendFill | Confirmed | Renew | Ask
+
+
+@dataclass(slots=True)
+class WindowCounts:
+    """Since the start of the agent, in frames."""
+
+    sent_live: int = 0
+    not_live: int = 0
+    """Of this moment, but not sent live: no connection, or a line too slow."""
+    filled: int = 0
+    confirmed: int = 0
+    absent: int = 0
+    """Awaited by the hub and not in the outbox any more."""
+    renewals: dict[str, int] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from typing import Final
 
 from hub.model import Advice, BedEvent
 from hub.wire import encode_json
+from site_agent import confirmed
 from site_agent.ballast import Ballast
 from site_agent.retention import EVICT_SHARE, KEEP_AFTER_ACK_H, KEEP_H, evict
 from site_agent.runs import Run, Runs
@@ -217,21 +218,9 @@ class Outbox:
             stream = self._streams.get((of_stream.bed, of_stream.epoch))
             if stream is not None:
                 for first, last in of_stream.unacked:
-                    self._confirm_run(stream, first, last, hour)
+                    confirmed.add_run(db, stream, first, last, hour)
         db.executemany("UPDATE event SET done_hour = ? WHERE id = ?", [(hour, i) for i in event_ids])
         db.execute("COMMIT")
-
-    def _confirm_run(self, stream: int, first: int, last: int, hour: int) -> None:
-        """Add a run, joined to neighbours of the same hour; runs never overlap."""
-        db = self._db
-        around = db.execute(
-            "DELETE FROM confirmed WHERE stream = ? AND hour = ? AND last >= ? AND first <= ?"
-            " RETURNING first, last",
-            [stream, hour, first - 1, last + 1],
-        ).fetchall()
-        for a, b in around:
-            first, last = min(first, a), max(last, b)
-        db.execute("INSERT OR REPLACE INTO confirmed VALUES (?, ?, ?, ?)", [stream, first, last, hour])
 
     # ---------------------------------------------------------------- reading
 
@@ -239,28 +228,9 @@ class Outbox:
         """Find what is here and not confirmed, oldest epoch of each bed first."""
         stock = []
         for (bed, epoch), stream in sorted(self._streams.items(), key=lambda item: item[1]):
-            (low, high) = self._db.execute(
-                "SELECT min(seq), max(seq) FROM frame WHERE stream = ?", [stream]
-            ).fetchone()
-            if low is None:
-                continue
-            open_ = Runs([(low, high)])
-            for first, last in self._db.execute(
-                "SELECT first, last FROM confirmed WHERE stream = ?", [stream]
-            ):
-                open_.remove(first, last)
-            runs = [run for span in open_ for run in self._present(stream, *span)]
-            if runs:
+            if runs := confirmed.find_open(self._db, stream):
                 stock.append(Stock(bed, epoch, runs))
         return stock
-
-    def _present(self, stream: int, first: int, last: int) -> list[Run]:
-        """Find the runs of seq that are stored: a frame that found no room left a hole."""
-        return self._db.execute(
-            "SELECT min(seq), max(seq) FROM (SELECT seq, seq - row_number() OVER (ORDER BY seq) AS island"
-            " FROM frame WHERE stream = ? AND seq BETWEEN ? AND ?) GROUP BY island ORDER BY 1",
-            [stream, first, last],
-        ).fetchall()
 
     def read(self, bed: str, epoch: int, first: int, last: int) -> dict[int, bytes]:
         """Frames by seq.  One whose CRC no longer fits is left out, with an error in the log."""
@@ -311,14 +281,7 @@ class Outbox:
         for of_stream in stock:
             stream = self._streams[of_stream.bed, of_stream.epoch]
             for first, last in of_stream.unacked:
-                cut = db.execute(
-                    "DELETE FROM confirmed WHERE stream = ? AND last >= ? AND first <= ?"
-                    " RETURNING first, last, hour",
-                    [stream, first, last],
-                ).fetchall()
-                rest = [(a, first - 1, hour) for a, _, hour in cut if a < first]
-                rest += [(last + 1, b, hour) for _, b, hour in cut if b > last]
-                db.executemany("INSERT INTO confirmed VALUES (?, ?, ?, ?)", [(stream, *run) for run in rest])
+                confirmed.remove_run(db, stream, first, last)
         db.execute("COMMIT")
 
     def read_t0_ms(self, bed: str, epoch: int, seq: int) -> int | None:

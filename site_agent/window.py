@@ -7,7 +7,7 @@ restart (`Restored`); nothing that only memory knows decides whether a frame arr
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from hub.model import Ack, Lane
@@ -31,6 +31,7 @@ from site_agent.happenings import (
     SendLive,
     Stored,
     Tick,
+    WindowCounts,
 )
 from site_agent.pacing import FillPace, LinePulse, LiveBatch
 
@@ -68,20 +69,6 @@ class _Flight:
     sent_s: float
     bed: str
     parts: tuple[tuple[int, int, int], ...]
-
-
-@dataclass(slots=True)
-class WindowCounts:
-    """Since the start of the agent, in frames."""
-
-    sent_live: int = 0
-    not_live: int = 0
-    """Of this moment, but not sent live: no connection, or a line too slow."""
-    filled: int = 0
-    confirmed: int = 0
-    absent: int = 0
-    """Awaited by the hub and not in the outbox any more."""
-    renewals: dict[str, int] = field(default_factory=dict)
 
 
 class Window:

@@ -1,0 +1,54 @@
+"""How a site stands at one moment, for whoever shows it."""
+
+from dataclasses import dataclass
+
+from hub.model import Advice, BedState
+from site_agent.clock import Synchrony
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAdvice:
+    """Advice of the centre, and who at the site has confirmed it."""
+
+    bed: str
+    advice: Advice
+    confirmed_ms: int | None = None
+    confirmed_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BedSnapshot:
+    """One bed; `frames` are wave frames of the last 20 minutes in the order of their commit."""
+
+    bed: str
+    state: BedState
+    backlog_frames: int
+    ticks_age_s: float | None
+    """Seconds since ticks of the moment came; None before the first."""
+    frames: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSnapshot:
+    """The whole site."""
+
+    site: str
+    name: str | None
+    t_ms: int
+    epoch: int
+    is_live_up: bool
+    is_fill_up: bool
+    link_why: str
+    hub_heard_s: float | None
+    """Seconds since the hub itself said anything (an ack, an answer); None if never since the start."""
+    rtt_s: float | None
+    live_batch_s: float
+    backlog_frames: int
+    oldest_unacked_ms: int | None
+    stalled_s: float
+    clock_offset_ms: float | None
+    synchrony: Synchrony
+    disk_free_share: float | None
+    refused_ticks: int
+    advice: tuple[ShownAdvice, ...]
+    beds: tuple[BedSnapshot, ...]
