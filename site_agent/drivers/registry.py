@@ -10,6 +10,7 @@ from site_agent.device import Driver
 from site_agent.drivers.file_drop import FileDrop
 from site_agent.drivers.ge115 import Ge115
 from site_agent.drivers.hl7_mllp import Hl7Mllp
+from site_agent.drivers.intellivue import IntelliVue
 from site_agent.drivers.line import LineSettings
 from site_agent.drivers.series50 import Series50
 
@@ -64,6 +65,12 @@ DRIVERS: Final[Mapping[str, DriverKind]] = {
             summary="a central system that sends ORU^R01",
             make=lambda options: Hl7Mllp(**_take(options, channels=Mapping, utc_offset_min=int)),
             ports=frozenset({PortKind.TCP, PortKind.TCP_LISTEN, PortKind.REPLAY}),
+        ),
+        DriverKind(
+            name="intellivue",
+            summary="Philips Avalon and IntelliVue, LAN Data Export",
+            make=lambda options: IntelliVue(**_take(options, handles=Mapping)),
+            ports=frozenset({PortKind.UDP, PortKind.REPLAY}),
         ),
         DriverKind(
             name="file-drop",

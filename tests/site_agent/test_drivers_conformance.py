@@ -11,6 +11,8 @@ from site_agent.drivers.series50 import encode_block
 from tests.site_agent.conformance import CHECKS, Case
 from tests.site_agent.test_drivers_file_drop import CSV
 from tests.site_agent.test_drivers_hl7_mllp import RATE, TOCO, oru
+from tests.site_agent.test_drivers_intellivue import NO_UNIT, ONE, created, number, poll_result, seen
+from tests.site_agent.test_drivers_intellivue import TOCO as TOCO_CODE
 from tests.site_agent.test_drivers_series50 import ONE_FETUS, STUFFED
 
 _BUNDLE = encode_bundle({"a.csv": CSV.replace(b"350", b"149")})
@@ -44,6 +46,17 @@ CASES = (
         make=lambda: make_driver("hl7-mllp"),
         frames=(oru(RATE, TOCO), oru(RATE, bed="LDR^3", control="M0002")),
         spoiled=(b"\x0bMSH|^~", b"MSH|^~\x1c\r"),
+        has_checksum=False,
+    ),
+    Case(
+        name="intellivue",
+        make=lambda: make_driver("intellivue"),
+        frames=(ONE, created(), poll_result(seen(TOCO_CODE, NO_UNIT, number(30))), ONE),
+        spoiled=(
+            ONE[:30],
+            ONE[:6] + b"\xff\xff" + ONE[8:],
+            ONE.replace(b"\x09\x50\x00\x0a", b"\x09\x50\x00\xff"),
+        ),
         has_checksum=False,
     ),
     Case(
