@@ -267,3 +267,18 @@ class HubModel:
         was = before.to_state if before else AlertState.CLEAR
         self.sim.hold(step.from_state is was, f"{step.alert.id}: went on from {step.from_state}, was {was}")
         self._journal[step.alert.id] = step
+        open_ = {
+            one.alert.id
+            for one in self._journal.values()
+            if one.to_state is not AlertState.CLEAR
+            and (one.alert.bed, one.alert.rule) == (step.alert.bed, step.alert.rule)
+        }
+        self.sim.hold(len(open_) <= 1, f"one condition is open as {sorted(open_)}")
+        self._forget_clear()
+
+    def _forget_clear(self) -> None:
+        """Keep the journal short: what is long over cannot come back under its old id."""
+        if len(self._journal) > 200:
+            self._journal = {
+                key: one for key, one in self._journal.items() if one.to_state is not AlertState.CLEAR
+            }

@@ -115,7 +115,7 @@ async def append(connection: Connection, rows: Sequence[FrameRow]) -> Acks:
     cursor = await connection.execute(_STORE, {"max_fragments": MAX_FRAGMENTS})
     acks = Acks()
     for site, bed, epoch, contiguous, missing, highest, stored in await cursor.fetchall():
-        ack = _ack(epoch, contiguous, missing, highest)
+        ack = make_ack(epoch, contiguous, missing, highest)
         if (site, bed) in acks:
             acks.older.append((site, bed, ack))
         else:
@@ -146,7 +146,8 @@ async def _stage(connection: Connection, rows: Sequence[FrameRow]) -> None:
             )
 
 
-def _ack(epoch: int, contiguous: int, missing: Multirange[int], highest: int) -> Ack:
+def make_ack(epoch: int, contiguous: int, missing: Multirange[int], highest: int) -> Ack:
+    """Say what of an epoch is stored; when too much is missing, one range spans the oldest gaps."""
     ranges = [(gap.lower or 0, (gap.upper or 0) - 1) for gap in missing]
     if len(ranges) > MAX_MISSING:
         # Asking for more than is missing is harmless; saying that a missing frame is stored would lose it.
@@ -252,6 +253,6 @@ async def read_newest_acks(connection: Connection) -> dict[tuple[str, str], Ack]
     """Acknowledgement of each bed's newest epoch: the one that last sent live, else the latest in time."""
     cursor = await connection.execute(_NEWEST_ACKS)
     return {
-        (site, bed): _ack(epoch, contiguous, missing, highest)
+        (site, bed): make_ack(epoch, contiguous, missing, highest)
         for site, bed, epoch, contiguous, missing, highest in await cursor.fetchall()
     }
