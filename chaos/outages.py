@@ -37,7 +37,7 @@ class Outcome:
 
     def note_live(self, name: str, watcher: Watcher, since_s: float, until_s: float) -> None:
         """Keep how late live frames were on a console in a span."""
-        late = percentiles(one.since_end_ms for one in watcher.between(since_s, until_s))
+        late = percentiles(one.since_newest_ms for one in watcher.between(since_s, until_s))
         self.note(**{f"{name}_live_{key}_ms": value for key, value in late.items()})
 
     def compare(self, world: World, sites: Sequence[Site]) -> None:

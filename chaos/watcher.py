@@ -22,11 +22,11 @@ _ACK_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A live frame here: when, whose, how long after its last sample, and after it reached the hub."""
+    """A live frame here: when, whose, how long after its newest sample, and after it reached the hub."""
 
     at_s: float
     bed: str
-    since_end_ms: float
+    since_newest_ms: float
     since_arrival_ms: float
 
 
@@ -108,7 +108,12 @@ class Watcher(threading.Thread):
                 self.late_frames += 1
             else:
                 self.seen.append(
-                    Seen(now_s, f"{entry.site}/{entry.bed}", now_ms - frame.end_ms, now_ms - entry.arrived_ms)
+                    Seen(
+                        now_s,
+                        f"{entry.site}/{entry.bed}",
+                        now_ms - (frame.end_ms - frame.period_ms),
+                        now_ms - entry.arrived_ms,
+                    )
                 )
         return seq
 
