@@ -53,11 +53,14 @@ EVENT_PATH_WEIGHT: Final = 0.06
 """Hold the line on the path: a little everywhere, more inside events, whose samples have no say."""
 
 FIXED_WEIGHT: Final = 1e4
-"""Hold a continued line on the two blocks that it continues."""
+"""Hold a continued line on the two blocks from which on it is drawn again."""
+REDRAWN_S: Final = 180.0
+"""A continued line is drawn again from so far before: what holds it was drawn with less foresight."""
 
 _BLOCK: Final = round(BLOCK_S * FS_HZ)
 _BLOCKS_PER_STEP: Final = round(STEP_S / BLOCK_S)
 _TIME_REACH: Final = 3 * (TIME_BOX // 2)
+_REDRAWN_STEPS: Final = round(REDRAWN_S / STEP_S)
 _BLUR_STEPS: Final = 16
 """Products of matrices this small stay on one core; larger ones would wait for the others at every bed."""
 
@@ -69,8 +72,8 @@ class BaselinePast(NamedTuple):
     """Of the best path into each bin of the last step, shape (n_beds, n_bins)."""
     path: FloatArray
     """Path of the last 10 min, shape (n_beds, n_steps)."""
-    edge: FloatArray
-    """The last two blocks of the smooth line, shape (n_beds, 2); NaN: none."""
+    line: FloatArray
+    """Smooth line of at least the last 3 min, shape (n_beds, n_blocks); NaN: none."""
 
 
 class BaselineCourse(NamedTuple):
@@ -141,30 +144,35 @@ def continue_baseline(
     """
     rate, support = _average_blocks(fhr)
     skipped = context // (_BLOCK * _BLOCKS_PER_STEP)
+    has_signal = support.any(axis=-1)
     cost: FloatArray = -np.log(_estimate_density(rate, support, skipped=skipped))
     path = _find_path(cost, None if past is None else past.cost)
     before = path[:, :0] if past is None else past.path
-    bridged = _bridge_events(np.concatenate((before, path), axis=1))[:, before.shape[-1] :]
-    has_signal = support.any(axis=-1)
-    rate, support = (x[:, skipped * _BLOCKS_PER_STEP :] for x in (rate, support))
-    is_event = np.repeat(bridged != path, _BLOCKS_PER_STEP, axis=-1)[:, : rate.shape[-1]]
-    coarse = np.repeat(bridged, _BLOCKS_PER_STEP, axis=-1)[:, : rate.shape[-1]]
+    bridged = _bridge_events(np.concatenate((before, path), axis=1))
+    is_bridged = bridged != np.concatenate((before, path), axis=1)
+    redrawn = min(skipped, before.shape[-1], _REDRAWN_STEPS)
+    width = redrawn * _BLOCKS_PER_STEP
+    bridged, is_event = (x[:, before.shape[-1] - redrawn :] for x in (bridged, is_bridged))
+    rate, support = (x[:, skipped * _BLOCKS_PER_STEP - width :] for x in (rate, support))
+    coarse, is_event = (
+        np.repeat(x, _BLOCKS_PER_STEP, axis=-1)[:, : rate.shape[-1]] for x in (bridged, is_event)
+    )
     is_event |= np.abs(rate - coarse) > PATH_REACH_BPM
     hold = np.where(is_event & (support > 0), EVENT_PATH_WEIGHT, PATH_WEIGHT)
     support = np.where(is_event, 0.0, support)
-    edge = coarse[:, :0] if past is None else past.edge
     if past is not None:
+        edge = past.line[:, past.line.shape[-1] - width - 2 : past.line.shape[-1] - width]
         is_fixed = np.isfinite(edge)
         has_signal |= is_fixed.any(axis=-1)
         edge = np.where(is_fixed, edge, coarse[:, :1])
+        width += edge.shape[-1]
         rate, coarse = (np.concatenate((edge, x), axis=1) for x in (rate, coarse))
         support = np.concatenate((np.zeros(edge.shape), support), axis=1)
         hold = np.concatenate((np.where(is_fixed, FIXED_WEIGHT, PATH_WEIGHT), hold), axis=1)
     line = _draw_smooth(rate, support, coarse, hold)
     line[~has_signal] = np.nan
-    width = edge.shape[-1]
     samples = to_samples(line, fhr.shape[-1] - context + width * _BLOCK)[:, width * _BLOCK :]
-    return BaselineCourse(samples, line[:, width:], path, bridged != path, cost)
+    return BaselineCourse(samples, line[:, width:], path, is_bridged[:, before.shape[-1] :], cost)
 
 
 def _average_blocks(fhr: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -119,7 +119,7 @@ class LiveAnalysis:
         )
         activity = find_activity(toco, iup)
         kept = read_ring(past.blocks, rows, (starts - one.context) // BLOCK, one.context // BLOCK)
-        carried = None if one.is_fresh else self._read_baseline(rows, starts, kept[:, -2:])
+        carried = None if one.is_fresh else self._read_baseline(rows, starts, kept)
         course = continue_baseline(seen, carried, context=one.context)
         baseline = to_samples(np.concatenate((kept, course.line), axis=1), seen.shape[-1])
         steps = _Steps(rows, starts, one.context, seen, false, activity, course, baseline)
@@ -159,13 +159,13 @@ class LiveAnalysis:
         self._learned.follow(self.past, rows, ends, is_new, (signals.fhr, signals.mhr, signals.toco))
         return self._learned.find_suspect(rows, ends - n, n)
 
-    def _read_baseline(self, rows: Ticks, starts: Ticks, edge: FloatArray) -> BaselinePast:
+    def _read_baseline(self, rows: Ticks, starts: Ticks, line: FloatArray) -> BaselinePast:
         minute = starts // MINUTE % SAMPLES_KEPT_MIN
         path = read_ring(self.past.path, rows, starts // STEP - _PATH_STEPS, _PATH_STEPS)
         return BaselinePast(
             cost=self.past.cost[rows, minute].astype(np.float64),
             path=path.astype(np.float64),
-            edge=edge.astype(np.float64),
+            line=line.astype(np.float64),
         )
 
     def _write_baseline(self, rows: Ticks, starts: Ticks, course: BaselineCourse) -> None:
