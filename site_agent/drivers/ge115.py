@@ -163,11 +163,9 @@ class Ge115:
             items.append(Reject("range", f"heart rate 1: expected up to 300 bpm, got {text}", n_bytes))
         if self._has_second:
             channels.append(_rate(Channel.FHR2, self._second or 0))
-        if self._toco is not None:
-            raw = 255 if self._toco == _PEN_LIFT_UA else self._toco * 2
-            channels.append(
-                ChannelSamples(Channel.TOCO, Transducer.UNKNOWN, False, np.array([raw], np.uint8))
-            )
+        # Always there, so that one lost message does not change what the ticks consist of.
+        raw = 255 if self._toco in (None, _PEN_LIFT_UA) else (self._toco or 0) * 2
+        channels.append(ChannelSamples(Channel.TOCO, Transducer.UNKNOWN, False, np.array([raw], np.uint8)))
         self._toco = self._second = None
         items.append(
             TickBlock(

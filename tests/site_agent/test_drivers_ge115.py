@@ -44,7 +44,7 @@ def test_a_second_rate_appears_from_its_first_value_on() -> None:
     blank, there, gone = ticks(
         ("e", "00"), ("`", "140"), ("e", "150"), ("`", "140"), ("e", "00"), ("`", "140")
     )
-    assert [len(tick.channels) for tick in (blank, there, gone)] == [1, 2, 2]
+    assert [len(tick.channels) for tick in (blank, there, gone)] == [2, 3, 3]
     assert to_values(there.channels[1])[0] == 150
     assert np.isnan(to_values(gone.channels[1])[0])
     assert there.channels[1].channel is Channel.FHR2
