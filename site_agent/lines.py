@@ -149,6 +149,7 @@ class SerialPort(_OutgoingPort):
             bytesize=self._settings.data_bits,
             parity=self._settings.parity,
             stopbits=self._settings.stop_bits,
+            exclusive=True,  # two readers would each get half of the bytes
         )
         assert isinstance(line, _Line)  # noqa: S101  # it gives back what the factory made
         return line
