@@ -82,7 +82,7 @@ def _open_site(
     config = folder / "agent.toml"
     config.write_text(
         f'site = "{name}"\nname = "Site {name}"\ndata_dir = "data"\n'
-        f'[broker]\nhost = "{HOST}"\nport = {broker_port}\nkeepalive_s = 5\n'
+        f'[broker]\nhost = "{HOST}"\nport = {broker_port}\nkeepalive_s = 15\n'
         f'[page]\nhost = "{HOST}"\nport = {page_port}\n'
         + "".join(
             f'[[beds]]\nname = "{bed}"\ndriver = "series50"\nport = "tcp://{HOST}:{port}"\ntest = true\n'

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -18,6 +19,8 @@ import psutil
 from hub.store.embedded import EmbeddedPostgres
 
 HOST: Final = "127.0.0.1"
+ROOT: Final = Path(__file__).parents[1]
+"""Where `python -m chaos` is found: it is not installed with the product."""
 START_S: Final = 90.0
 END_S: Final = 20.0
 
@@ -27,10 +30,12 @@ class ChaosError(Exception):
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Find a port that nobody listens on now, below those that the kernel gives to outgoing connections."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 def wait_until(what: str, holds: Callable[[], Any], *, within_s: float, every_s: float = 0.1) -> float:
@@ -81,6 +86,7 @@ class Part:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                cwd=ROOT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
                 start_new_session=True,
             )
