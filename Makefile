@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 
-.PHONY: demo viewer test check bench format clean
+.PHONY: demo viewer test check bench chaos fuzz format clean
 
 demo:  ## hub, broker, database and twelve simulated beds on http://127.0.0.1:8000/
 	@sh scripts/setup.sh demo
@@ -25,6 +25,17 @@ check:  ## form, types and the direction of imports
 bench:  ## speed and size of each part
 	@sh scripts/setup.sh dev
 	@$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-columns=median,iqr,ops,rounds
+
+MESSAGES ?= 10000000
+KILLS ?= 1000
+
+fuzz:  ## ten million broken messages at every decoder (R15); MESSAGES=… for fewer
+	@sh scripts/setup.sh dev
+	@$(BIN)/python -m chaos fuzz --messages $(MESSAGES)
+
+chaos:  ## a thousand kills and freezes of agents, broker, hub and database (R1, R2); KILLS=… for fewer
+	@sh scripts/setup.sh dev
+	@$(BIN)/python -m chaos run --kills $(KILLS)
 
 format:  ## put the code into its form
 	@$(BIN)/ruff format .

@@ -13,6 +13,7 @@ import typer
 from chaos.fuzz import run_fuzz
 from chaos.fuzz_atheris import run_atheris
 from chaos.fuzz_targets import all_targets
+from chaos.kills import run_kills
 from chaos.outages import EXPERIMENTS
 from chaos.overload import run_overload
 from chaos.ward import run_ward
@@ -71,6 +72,34 @@ def fuzz(
             run_atheris(targets[0], seconds=atheris_s, corpus=corpus / targets[0].name)
             return
         report = run_fuzz(targets, messages=messages, seed=random.randrange(10**9) if seed is None else seed)
+    for line in report.lines():
+        typer.echo(line)
+    raise typer.Exit(0 if report.is_clean else 1)
+
+
+@app.command()
+def run(
+    kills: Annotated[int, typer.Option(min=1, help="kills and freezes of any part")] = 1000,
+    seed: SeedOption = None,
+    sites: Annotated[int, typer.Option(min=1, help="sites, an agent each")] = 3,
+    beds: Annotated[int, typer.Option(min=1, help="beds of each site")] = 2,
+    pause_s: Annotated[float, typer.Option(min=0.1, help="on average between two")] = 1.5,
+    freeze_s: Annotated[float, typer.Option(min=1, help="longest freeze")] = 60.0,
+    folder: FolderOption = None,
+) -> None:
+    """Kill and freeze agents, broker, hub and database on bad lines; ends with 1 if one byte differs."""
+    drawn = random.randrange(10**9) if seed is None else seed
+    typer.echo(f"seed {drawn}")
+    with tempfile.TemporaryDirectory(prefix="ctg-chaos-") as scratch:
+        report = run_kills(
+            folder or Path(scratch),
+            kills=kills,
+            seed=drawn,
+            sites=sites,
+            beds=beds,
+            pause_s=pause_s,
+            longest_freeze_s=freeze_s,
+        )
     for line in report.lines():
         typer.echo(line)
     raise typer.Exit(0 if report.is_clean else 1)

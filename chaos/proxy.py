@@ -148,12 +148,9 @@ class FaultProxy:
         try:
             await self._until_carrying()
             far_reader, far_writer = await asyncio.open_connection(*self._to)
-        except OSError:
+        except (OSError, asyncio.CancelledError):  # cancelled by `stop` alone, and nobody awaits this task
             _abort(writer)
             return
-        except asyncio.CancelledError:
-            _abort(writer)
-            raise
         for end in (writer, far_writer):
             end.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             end.transport.set_write_buffer_limits(high=READ_BYTES)
@@ -161,7 +158,8 @@ class FaultProxy:
         self._pairs.add(pair)
         ways = (_Way(reader, far_writer, is_up=True), _Way(far_reader, writer, is_up=False))
         try:
-            await asyncio.gather(*(self._carry(way, pair) for way in ways))
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(*(self._carry(way, pair) for way in ways))
         finally:
             self._pairs.discard(pair)
             _abort(writer)
