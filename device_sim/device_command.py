@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
+from collections.abc import Coroutine
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +14,12 @@ import typer
 
 from device_sim.device import Device, Monitor, Pty, listen
 from device_sim.ge115 import Ge115Monitor
+from device_sim.hl7 import CentralSystem
 from device_sim.line_faults import LinePlan
 from device_sim.plan import open_bed, parse_bed
 from device_sim.series50 import MonitorPlan, Series50Monitor
 from hub.errors import SettingsError
+from hub.model import GRID_MS
 
 _log = logging.getLogger("device_sim")
 
@@ -25,6 +29,7 @@ class Protocol(StrEnum):
 
     SERIES50 = "series50"
     GE115 = "ge115"
+    HL7_MLLP = "hl7-mllp"
 
 
 def device(
@@ -35,6 +40,7 @@ def device(
         Path | None, typer.Option(help="also make this name point to the pseudo-terminal")
     ] = None,
     listen_on: Annotated[str | None, typer.Option("--listen", help="[HOST:]PORT: wait for TCP")] = None,
+    connect: Annotated[str | None, typer.Option(help="HOST:PORT to send HL7 to")] = None,
     slow: Annotated[bool, typer.Option(help="let bytes leave at 1200 baud")] = False,
     events_every: Annotated[int, typer.Option(min=0, help="s: marker, NIBP, SpO2, temperature, note")] = 0,
     failure_every: Annotated[int, typer.Option(min=0, help="s: a device failure, then silence")] = 0,
@@ -47,7 +53,7 @@ def device(
     power_off: Annotated[str, typer.Option(help="EVERY/LENGTH in s: the device is off")] = "",
     seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same signals and faults")] = 1,
 ) -> None:
-    """Be a fetal monitor that speaks its own protocol over a pseudo-terminal or TCP."""
+    """Be a fetal monitor on a pseudo-terminal or TCP, or a central system that sends HL7."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         opened = open_bed("sim", parse_bed(f"bed={source}"), seed)
@@ -63,8 +69,16 @@ def device(
             power_off_s=power_off_s,
         )
         address = None if listen_on is None else _read_address(listen_on)
+        target = None if connect is None else _read_address(connect)
     except (SettingsError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
+    if protocol is Protocol.HL7_MLLP:
+        if target is None:
+            msg = "expected --connect HOST:PORT for HL7"
+            raise typer.BadParameter(msg)
+        central = CentralSystem(beds={"LDR^1": opened.source}, start_ms=_now_ms() // GRID_MS * GRID_MS)
+        asyncio.run(_send(central, target))
+        return
     if (port != "pty") == (address is None):
         msg = "expected either --port pty or --listen [HOST:]PORT"
         raise typer.BadParameter(msg)
@@ -84,9 +98,6 @@ def device(
 
 
 async def _run(device: Device, address: tuple[str, int] | None, link: Path | None) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
         if address is None:
             pty = stack.enter_context(Pty(device, link))
@@ -94,14 +105,30 @@ async def _run(device: Device, address: tuple[str, int] | None, link: Path | Non
         else:
             server = await stack.enter_async_context(await listen(device, *address))
             typer.echo(f"{address[0]}:{server.sockets[0].getsockname()[1]}")
-        running = asyncio.create_task(device.run())
-        stopping = asyncio.create_task(stop.wait())
-        done, _ = await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        if stopping not in done:
-            await running  # say what ended it
+        await _run_until_signal(device.run())
     _log.info("%d blocks sent, %d harmed on the line", device.monitor.n_blocks, device.line.n_harmed)
+
+
+async def _send(central: CentralSystem, target: tuple[str, int]) -> None:
+    await _run_until_signal(central.run(*target))
+    _log.info("%d sent, %d stored, %d refused", central.n_sent, central.n_accepted, central.n_refused)
+
+
+async def _run_until_signal(work: Coroutine[None, None, None]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    running = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    if stopping not in done:
+        await running  # say what ended it
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _read_pause(name: str, text: str) -> tuple[float, float]:

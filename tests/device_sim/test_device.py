@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from device_sim.__main__ import app
 from device_sim.device import Device, Pty, listen
 from device_sim.ge115 import Ge115Monitor
 from device_sim.line_faults import FaultyLine, LinePlan
@@ -296,3 +298,20 @@ def test_the_same_seed_harms_the_same_bytes() -> None:
 def test_faults_that_make_no_sense_are_refused(plan: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected"):
         LinePlan(**plan)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ([], "--port pty"),
+        (["--port", "pty", "--listen", "4001"], "--port pty"),
+        (["--port", "pty", "--cable-out", "5/9"], "cable"),
+        (["--port", "pty", "--power-off", "often"], "EVERY/LENGTH"),
+        (["--listen", "here"], "PORT"),
+        (["--protocol", "hl7-mllp"], "--connect"),
+    ],
+)
+def test_the_command_refuses_what_makes_no_sense(options: list[str], says: str) -> None:
+    result = CliRunner().invoke(app, ["device", "scenario:twins", *options])
+    assert result.exit_code == 2
+    assert says in " ".join(result.output.replace("│", " ").split())
