@@ -141,7 +141,9 @@ class Agent:
             self._lock.close()
 
     async def stop(self) -> None:
-        """Say goodbye; whoever runs the agent cancels it after this."""
+        """Bring what waits to the disk and say goodbye; whoever runs the agent cancels it after this."""
+        for reader in self._readers:
+            await reader.finish()
         await self._uplink.say_goodbye()
         await self._uplink.note_confirmed()
 

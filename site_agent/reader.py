@@ -46,23 +46,31 @@ class Bed:
         self.framer = Framer(site, config.name, is_test=config.test)
         self.ticks_s: float | None = None
         """When ticks of this moment last came, on the monotonic clock."""
+        self.opened_s: float | None = None
         self.device: str | None = None
         self.anchors = 1
         self.state = self._describe(DeviceState.DISCONNECTED, 0)
 
     def judge(self, port: Port, now_s: float, now_ms: int) -> bool:
         """Say anew how the device stands; True if that changed."""
-        if port.state is not PortState.OPEN:
-            state = DeviceState.DISCONNECTED
-        elif self.ticks_s is None or now_s - self.ticks_s > SILENT_S:
-            state = DeviceState.STALE
-        else:
-            state = DeviceState.OK
+        state = self._find_state(port, now_s)
         if (state, self.device) == (self.state.state, self.state.device):
             return False
         since_ms = now_ms if state is not self.state.state else self.state.since_ms
         self.state = self._describe(state, since_ms or now_ms)
         return True
+
+    def _find_state(self, port: Port, now_s: float) -> DeviceState:
+        if port.state is not PortState.OPEN:
+            self.opened_s = None
+            return DeviceState.DISCONNECTED
+        if self.opened_s is None:
+            self.opened_s = now_s
+        if self.ticks_s is not None and self.ticks_s >= self.opened_s and now_s - self.ticks_s <= SILENT_S:
+            return DeviceState.OK
+        if now_s - max(self.ticks_s or 0.0, self.opened_s) > SILENT_S:
+            return DeviceState.STALE
+        return self.state.state  # just opened: nothing is known yet
 
     def _describe(self, state: DeviceState, since_ms: int) -> BedState:
         config = self.config
@@ -206,6 +214,10 @@ class PortReader:
         self.rejected[key] = self.rejected.get(key, 0) + 1
         if self.rejected[key] == 1:
             _log.warning("port %s: %s: %s (counted from now on)", self._port.spec, key, detail)
+
+    async def finish(self) -> None:
+        """Bring to the disk what still waits for company: the agent ends."""
+        await self._take_out_all()
 
     async def _take_out_all(self) -> None:
         now_ms = self._clock.now_ms()
