@@ -226,12 +226,15 @@ def find_decelerations(
             event = _describe(trace, depth[bed], start, stop, earliest)
             if event.kind is not DecelerationKind.VARIABLE or event.depth_bpm >= LEAST_ABRUPT_BPM:
                 events.append(event)
-        slight = [
-            _describe(trace, calm[bed], start, stop, 0)
+        before = earlier[bed] if earlier is not None else ()
+        free = [
+            (start, stop)
             for start, stop in shallow[shallow[:, 0] == bed, 1:].tolist()
             if contractions[bed] and _is_free(start, stop, events)
         ]
-        before = earlier[bed] if earlier is not None else ()
+        if len(free) + len(before) + len(events) < SHALLOW_COUNT:
+            free = []  # too few to be regular, whatever they are
+        slight = [_describe(trace, calm[bed], start, stop, 0) for start, stop in free]
         found.append(_add_regular(events, slight, contractions[bed], before))
     return found
 

@@ -86,13 +86,17 @@ def estimate_false_signal(fhr: FloatArray, mhr: FloatArray) -> FalseSignal:
     ----------
     .. [1] Clinical rules section 6, engineering choices without a published source.
     """
-    coincident = _find_coincidence(fhr, mhr)
+    is_checked: BoolArray = np.asarray(np.isfinite(mhr).any(axis=-1))
+    coincident = np.zeros(fhr.shape, dtype=bool)
     probability = np.where(np.isfinite(fhr), 0.0, np.nan)
-    _mark_maternal(probability, fhr, mhr, coincident)
+    if is_checked.any():
+        coincident[is_checked] = _find_coincidence(fhr[is_checked], mhr[is_checked])
+        part = probability[is_checked]
+        _mark_maternal(part, fhr[is_checked], mhr[is_checked], coincident[is_checked])
+        probability[is_checked] = part
     doubling = np.zeros(fhr.shape, dtype=bool)
     for bed in np.flatnonzero(np.isfinite(fhr).any(axis=-1)):
         _mark_doubling(fhr[bed], probability[bed], doubling[bed])
-    is_checked: BoolArray = np.asarray(np.isfinite(mhr).any(axis=-1))
     return FalseSignal(probability, coincident, doubling, is_checked)
 
 
