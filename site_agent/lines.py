@@ -208,6 +208,8 @@ def _notice_a_dead_peer(transport: asyncio.BaseTransport) -> None:
     """Let the kernel ask whether the other end still lives: a cut cable closes no connection."""
     sock = transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+    # With a request unanswered no such question is asked; then the last limit counts, in ms.
+    limits = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 20_000))
+    for name, value in limits:
         if hasattr(socket, name):  # not every system has them
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
