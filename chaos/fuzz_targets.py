@@ -317,7 +317,7 @@ class InletTarget:
             self._pipeline,
             self._recorder,
             cast("Feed", _Deaf()),
-            SiteDesk(clock, _publish_nothing, lambda live_per_s: 0.0, registry),
+            SiteDesk(clock, _publish_nothing, lambda live_per_s: 0.0, lambda: "boot.1", registry),
             clock=clock,
             stage=Stage("acquisition", clock),
             registry=registry,

@@ -27,6 +27,7 @@ BATCH: Final = 500
 QUEUE: Final = 2000
 FILL_QUEUE: Final = 1500
 CREDIT_S: Final = 10.0
+GREET_S: Final = 1.0
 LOOK_S: Final = 47.0
 FRAME_MS: Final = 1000
 
@@ -99,7 +100,7 @@ class HubModel:
         self._watched: dict[str, _Watched] = {}
         self._journal: dict[str, AlertTransition] = {}
         """The last step of each alert, which a kill does not touch."""
-        self._life = 0
+        self.life = 0
         sim.at(CREDIT_S, self._credit)
         sim.at(LOOK_S, self._look)
 
@@ -158,17 +159,24 @@ class HubModel:
                 self.sim.hold(seq in rows, f"{bed}: an ack covers seq {seq}, which is not stored")
 
     def _credit(self) -> None:
+        self._tell_credit()
+        self.sim.at(CREDIT_S, self._credit)
+
+    def greet(self) -> None:
+        """Tell the site of a new session soon after it began."""
+        self._later(GREET_S, self._tell_credit)
+
+    def _tell_credit(self) -> None:
         if self.is_up:
             room = free_capacity(
                 queued=len(self._queue) * 10, standstill_s=0.0, is_failing=self._is_away, live_per_s=2.0
             )
             self.sim.publish_credit(share_out(room, {"site": 100.0})["site"])
-        self.sim.at(CREDIT_S, self._credit)
 
     def kill(self) -> None:
         """End the worker: queue, acks not yet sent and all that it saw are gone."""
         self.is_up = False
-        self._life += 1
+        self.life += 1
         self._queue.clear()
         self._is_writing = False
         self._watched.clear()
@@ -176,18 +184,20 @@ class HubModel:
     def start(self) -> None:
         """Start it again; open alerts come back from the journal."""
         self.is_up = True
+        self.greet()
 
     def calm(self) -> None:
         """Let all be well from now on."""
         self._away_until_s = 0.0
         self.breaks_next_answer = False
-        self.is_up = True
+        if not self.is_up:
+            self.start()
 
     def _later(self, delay_s: float, act: Callable[[], None]) -> None:
-        life = self._life
+        life = self.life
 
         def in_this_life() -> None:
-            if self._life == life:
+            if self.life == life:
                 act()
 
         self.sim.at(delay_s, in_this_life)

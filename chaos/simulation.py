@@ -19,7 +19,7 @@ from hub.model import Ack, Lane
 from site_agent.happenings import Acked, Answered, Credited, Event, Heard
 
 FAULT_S: Final = 600.0
-DRAIN_S: Final = 240.0
+DRAIN_S: Final = 60.0
 """A backlog of a simulated run is gone this long after its last fault: some patience and some rounds."""
 
 
@@ -52,6 +52,7 @@ class Simulation:
         self.hub = HubModel(self)
         self.agent = AgentModel(self, [f"bed{k}" for k in range(beds)])
         self._is_broker_up = True
+        self._broker_starts = 0
         self._is_hole = False
         self._retained: dict[str, Ack] = {}
         self.agent.start()
@@ -128,7 +129,8 @@ class Simulation:
 
     def publish_credit(self, frames_per_s: float) -> None:
         """Carry a credit."""
-        self._to_agent(lambda: Credited(frames_per_s, 30.0))
+        session = f"{self.hub.life}.{self._broker_starts}"
+        self._to_agent(lambda: Credited(frames_per_s, 30.0, session))
 
     def _to_agent(self, event: Callable[[], Event]) -> None:
         connection = self.agent.connections[Lane.LIVE]
@@ -142,7 +144,7 @@ class Simulation:
         def attempt() -> None:
             if agent.life != life or agent.is_up[lane]:
                 return
-            if self._is_hole or not self._is_broker_up:
+            if self._is_hole or not self._is_broker_up or agent.is_frozen:
                 self.at(1.0, attempt)
                 return
             agent.line_up(lane)
@@ -176,7 +178,9 @@ class Simulation:
 
     def _calm(self) -> None:
         self.is_calm = True
-        self._is_hole, self._is_broker_up = False, True
+        self._is_hole = False
+        if not self._is_broker_up:
+            self._start_broker()
         self.hub.calm()
         self.agent.is_frozen = False
         self.agent.thaw()
@@ -202,6 +206,8 @@ class Simulation:
 
     def _start_broker(self) -> None:
         self._is_broker_up = True
+        self._broker_starts += 1
+        self.hub.greet()
 
     def _kill_hub(self) -> None:
         self.hub.kill()

@@ -63,7 +63,7 @@ class Hub:
         self.pipeline = Pipeline(boot_id=self.boot_id, capacity_beds=settings.max_beds)
         self.journal = AlertJournal(settings.data_dir)
         self.recorder = Recorder(store, self._publish_ack, self._stage, self.journal, self._note_conflict)
-        self.desk = SiteDesk(self.clock, self._publish, self._fill_capacity, registry)
+        self.desk = SiteDesk(self.clock, self._publish, self._fill_capacity, self._session, registry)
         self.feed = Feed(self._backend(registry))
         self.inlet = Inlet(
             self.pipeline,
@@ -323,6 +323,10 @@ class Hub:
 
     async def _publish_ack(self, site: str, bed: str, ack: Ack) -> bool:
         return await self.broker.publish(topic(site, bed, TopicKind.ACK), encode_json(ack), retain=True)
+
+    def _session(self) -> str:
+        """Name the time since which the hub has heard everything."""
+        return f"{self.boot_id}.{self.broker.connections}"
 
     async def _publish(self, where: str, payload: bytes, qos: int) -> bool:
         return await self.broker.publish(where, payload, qos=qos)

@@ -96,7 +96,9 @@ class Inlet:
     def _take_site(self, site: str, kind: TopicKind, payload: bytes) -> None:
         match kind:
             case TopicKind.STATUS:
-                self._pipeline.push_status(site, decode_json(payload, SiteStatus))
+                status = decode_json(payload, SiteStatus)
+                self._pipeline.push_status(site, status)
+                self._desk.take_status(site, status)
             case TopicKind.HEALTH:
                 self._desk.take_health(site, decode_json(payload, SiteHealth))
             case TopicKind.TIME:

@@ -9,7 +9,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from hub.model import FillCredit, Lane, SiteHealth, SiteStatus, SiteView, TimeExchange
+from hub.model import FillCredit, Lane, SiteHealth, SiteState, SiteStatus, SiteView, TimeExchange
 from hub.stages import Clock
 from hub.wire import TopicKind, encode_json, encode_time, topic
 
@@ -52,6 +52,9 @@ class AgentRecord:
     fill_per_s: float = 0.0
     credit_per_s: float | None = None
     credit_s: float = -math.inf
+    is_online: bool = False
+    session: str | None = None
+    """The one that the site was last told."""
     questions: float = TIME_BURST
     asked_s: float = 0.0
 
@@ -92,11 +95,13 @@ class SiteDesk:
         clock: Clock,
         publish: Callable[[str, bytes, int], Awaitable[bool]],
         capacity: Callable[[float], float],
+        session: Callable[[], str],
         registry: CollectorRegistry,
     ) -> None:
         self._clock = clock
         self._publish = publish
         self._capacity = capacity
+        self._session = session
         self._agents: dict[str, AgentRecord] = {}
         self._answers: deque[tuple[str, TimeExchange]] = deque(maxlen=MAX_SITES)
         self._wake = asyncio.Event()
@@ -117,6 +122,11 @@ class SiteDesk:
         }
 
     # ------------------------------------------------------------- what comes in
+
+    def take_status(self, site: str, status: SiteStatus) -> None:
+        """Take whether a site is there: one that is hears of every new session of the hub."""
+        if agent := self._agent(site):
+            agent.is_online = status.state is SiteState.ONLINE
 
     def take_time(self, site: str, exchange: TimeExchange) -> None:
         """Take a question for the time; the hub's own answers, which come back here, are passed by."""
@@ -174,12 +184,14 @@ class SiteDesk:
         """Share out the fill lane each second; tell a site its share when it changed, else each 10 s."""
         while True:
             await asyncio.sleep(1.0)
+            session = self._session()
             for site, credit in self.share_credits().items():
-                payload = encode_json(FillCredit(frames_per_s=round(credit, 1)))
+                payload = encode_json(FillCredit(frames_per_s=round(credit, 1), session=session))
                 if not await self._publish(topic(site, None, TopicKind.CREDIT), payload, 1):
                     break
                 agent = self._agents[site]
                 agent.credit_per_s, agent.credit_s = credit, self._clock.now_s()
+                agent.session = session
                 self._gauges["credit_frames_per_s"].labels(site).set(credit)
 
     def share_credits(self) -> dict[str, float]:
@@ -191,12 +203,17 @@ class SiteDesk:
             agent.fill_per_s = _rate(agent.fill_per_s, agent.filled)
             if agent.filled:
                 agent.filled, agent.filled_s = 0, now_s
+        session = self._session()
         needs = {
-            site: need for site, agent in self._agents.items() if (need := agent.needs(now_s)) is not None
+            site: LEAST_NEED if need is None else need
+            for site, agent in self._agents.items()
+            if (need := agent.needs(now_s)) is not None or (agent.is_online and agent.session != session)
         }
         shares = share_out(self._capacity(self._live_per_s), needs)
         return {
-            site: credit for site, credit in shares.items() if _is_news(self._agents[site], credit, now_s)
+            site: credit
+            for site, credit in shares.items()
+            if self._agents[site].session != session or _is_news(self._agents[site], credit, now_s)
         }
 
     def views(self, statuses: Mapping[str, SiteStatus]) -> list[SiteView]:

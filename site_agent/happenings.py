@@ -61,6 +61,8 @@ class Acked:
 class Credited:
     frames_per_s: float
     valid_s: float
+    session: str | None = None
+    """Of the hub; another one than before may have lost what it has not acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,7 +269,7 @@ class Uplink:
                 self.on_command(decode_json(payload, SiteCommand))
             case TopicKind.CREDIT:
                 credit = decode_json(payload, FillCredit)
-                self.push(Credited(credit.frames_per_s, credit.valid_s))
+                self.push(Credited(credit.frames_per_s, credit.valid_s, credit.session))
             case TopicKind.TIME:
                 self._take_time(decode_time(payload))
             case _:

@@ -51,6 +51,8 @@ SILENT_S: Final = 60.0
 """A standstill with no word from the hub at all for this long renews the live connection too."""
 LONGEST_STALL_S: Final = 600.0
 TIDY_S: Final = 1.0
+SESSION_S: Final = 0.5
+"""Frames that a new session of the hub took just now are acknowledged within this."""
 ASK_S: Final = 5.0
 """With the shortest patience a line without any bed is known to be dead within two of these."""
 
@@ -92,6 +94,7 @@ class Window:
         self._heard_s = 0.0
         self._tidied_s = 0.0
         self._asked_s = -ASK_S
+        self._session: str | None = None
 
     # ------------------------------------------------------------------ what is seen
 
@@ -145,8 +148,9 @@ class Window:
             case Acked(bed, ack):
                 self._heard_s = now_s
                 actions += self._acknowledge(bed, ack, now_s)
-            case Credited(frames_per_s, valid_s):
+            case Credited(frames_per_s, valid_s, session):
                 self.pace.credit(frames_per_s, valid_s, now_s)
+                self._meet(session, now_s)
             case Absent():
                 self._drop(event)
             case Tick():
@@ -168,6 +172,13 @@ class Window:
             self._mark(frame.bed, frame.epoch, frame.seq, frame.seq, Lane.LIVE, now_s)
         else:
             self.counts.not_live += 1
+
+    def _meet(self, session: str | None, now_s: float) -> None:
+        """Send again what a hub of another session may not have."""
+        if session is not None and session != self._session:
+            self._session = session
+            for stream in self._streams():
+                stream.call_due(now_s + SESSION_S)
 
     def _restore(self, event: Restored, now_s: float) -> None:
         stream = self._stream(event.bed, event.epoch)
@@ -328,7 +339,9 @@ class Window:
                 actions.append(
                     self._renew(lane, f"no answer for {silent_s:.0f} s", is_dead=True, now_s=now_s)
                 )
-        if self.stalled_s(now_s) > self._stall_wait_s and self._pulse[Lane.FILL].is_up:
+        # A line whose answers take seconds needs several of them to carry a frame and bring its ack.
+        stall_wait_s = self._stall_wait_s + 4 * (self.rtt_s(Lane.FILL) or 0.0)
+        if self.stalled_s(now_s) > stall_wait_s and self._pulse[Lane.FILL].is_up:
             stalled_s = self.stalled_s(now_s)
             why = f"{self.backlog} frames, none confirmed for {stalled_s:.0f} s"
             self._stall_wait_s = min(2 * self._stall_wait_s, LONGEST_STALL_S)

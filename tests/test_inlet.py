@@ -34,7 +34,7 @@ def inlet(tmp_path: Path) -> Iterator[Inlet]:
         Pipeline(boot_id="b", capacity_beds=2),
         recorder,
         cast("Feed", None),
-        SiteDesk(clock, _publish_nothing, lambda live_per_s: 0.0, registry),
+        SiteDesk(clock, _publish_nothing, lambda live_per_s: 0.0, lambda: "boot.1", registry),
         clock=clock,
         stage=Stage("acquisition", clock),
         registry=registry,

@@ -46,13 +46,20 @@ class Desk(SiteDesk):
         self.said: list[tuple[str, bytes, int]] = []
         self.has_said = asyncio.Event()
         self.room = CAPACITY_FRAMES_S
+        self.session = "boot.1"
         self.registry = CollectorRegistry()
-        super().__init__(self.clock, self.keep, lambda live_per_s: self.room, self.registry)
+        super().__init__(
+            self.clock, self.keep, lambda live_per_s: self.room, lambda: self.session, self.registry
+        )
 
     async def keep(self, topic: str, payload: bytes, qos: int) -> bool:
         self.said.append((topic, payload, qos))
         self.has_said.set()
         return True
+
+    def tell(self, site: str) -> None:
+        agent = self._agents[site]
+        agent.credit_per_s, agent.credit_s, agent.session = self.room, self.clock.s, self.session
 
     async def answer(self) -> list[TimeExchange]:
         answering = asyncio.create_task(self.run_answers())
@@ -140,7 +147,7 @@ async def test_a_site_with_a_backlog_hears_its_credit_at_least_every_10_s_and_a_
         desk.clock.s += 1.0
         if desk.share_credits():
             told_s.append(desk.clock.s)
-            desk._agents["h1"].credit_per_s, desk._agents["h1"].credit_s = desk.room, desk.clock.s
+            desk.tell("h1")
     assert max(b - a for a, b in pairwise(told_s)) <= CREDIT_PERIOD_S
     desk.room = 0.0
     assert desk.share_credits() == {"h1": 0.0}
@@ -175,4 +182,15 @@ async def test_credits_leave_as_the_protocol_says():
     await asyncio.gather(task, return_exceptions=True)
     topic, payload, _ = desk.said[0]
     assert topic == "ctg/v1/h1/credit"
-    assert json.loads(payload) == {"frames_per_s": CAPACITY_FRAMES_S, "valid_s": 30.0}
+    assert json.loads(payload) == {"frames_per_s": CAPACITY_FRAMES_S, "valid_s": 30.0, "session": "boot.1"}
+
+
+def test_every_site_that_is_there_hears_of_a_new_session_and_one_that_is_not_does_not():
+    desk = Desk()
+    desk.take_status("here", SiteStatus(state=SiteState.ONLINE))
+    desk.take_status("gone", SiteStatus(state=SiteState.OFFLINE))
+    assert desk.share_credits().keys() == {"here"}
+    desk.tell("here")
+    assert desk.share_credits() == {}
+    desk.session = "boot.2"
+    assert desk.share_credits().keys() == {"here"}

@@ -55,6 +55,8 @@ class BrokerLink:
         self._address = address
         self._sink = _sink(on_message)
         self._client: aiomqtt.Client | None = None
+        self.connections = 0
+        """How often the subscription stood; messages may have passed by in between."""
 
     @property
     def is_connected(self) -> bool:
@@ -72,6 +74,7 @@ class BrokerLink:
                         await client.subscribe(topic, qos=1)
                         _raise_if_cancelled()
                     self._client, was_connected, retry_s = client, True, FIRST_RETRY_S
+                    self.connections += 1
                     _log.info("broker %s:%d connected", self._address.host, self._address.port)
                     async for (
                         _

@@ -119,6 +119,9 @@ class FillCredit:
 
     frames_per_s: float
     valid_s: float = 30.0
+    session: str | None = None
+    """Another one than before: the hub was restarted or had lost the broker, and may not have what it
+    has not acknowledged."""
 
 
 class CommandKind(StrEnum):

@@ -11,7 +11,7 @@ from hub.model import Ack
 from site_agent.happenings import Acked, Event, Restored
 
 HOURS = 250
-KEPT_SEEDS: tuple[tuple[int, float], ...] = ((61, 5.0),)
+KEPT_SEEDS: tuple[tuple[int, float], ...] = ((61, 5.0), (70, 2.0))
 """Seeds and hours that once broke a promise."""
 
 
