@@ -74,6 +74,7 @@ class Line:
         self._client: aiomqtt.Client | None = None
         self._is_up = False
         self._ending: asyncio.Event = asyncio.Event()
+        self._publishing: set[asyncio.Future[None]] = set()
 
     @property
     def is_up(self) -> bool:
@@ -85,13 +86,21 @@ class Line:
         client = self._client
         if client is None:
             return False
+        publishing = asyncio.ensure_future(
+            client.publish(topic, payload, qos=qos, retain=retain, timeout=ANSWER_S)
+        )
+        self._publishing.add(publishing)  # aiomqtt would wait for the answer of a connection that is gone
         try:
-            await client.publish(topic, payload, qos=qos, retain=retain, timeout=ANSWER_S)
-        except (aiomqtt.MqttError, OSError, ValueError):
-            _raise_if_cancelled()
+            await asyncio.wait({publishing})
+        finally:
+            self._publishing.discard(publishing)
+            publishing.cancel()
+        if publishing.cancelled():
             return False
-        _raise_if_cancelled()
-        return client is self._client
+        error = publishing.exception()
+        if error is not None and not isinstance(error, aiomqtt.MqttError | OSError | ValueError):
+            raise error
+        return error is None and client is self._client
 
     def renew(self, why: str, *, is_dead: bool) -> None:
         """End the present connection; the next one follows at once.  A dead peer is not told."""
@@ -153,6 +162,8 @@ class Line:
                 _log.warning("%s: broker %s:%d lost: %s", *self._words())
         finally:
             self._client = None
+            for publishing in self._publishing:
+                publishing.cancel()
             if self._is_up:
                 self._is_up = False
                 self._on_down()
@@ -166,6 +177,8 @@ class Line:
             async with asyncio.timeout(2.0):
                 await client.__aexit__(None, None, None)
         self._cut(client)
+        if client._disconnected.done():  # noqa: SLF001  # asyncio complains of an error that no one looked at
+            client._disconnected.exception()  # noqa: SLF001
 
     def _cut(self, client: aiomqtt.Client) -> None:
         """Shut the socket under the client: aiomqtt would wait for a farewell that never comes."""
