@@ -27,7 +27,9 @@ LINE_FAULT_S: Final = 8.0
 """On average so long until the next fault of a line."""
 RECOVERED_S: Final = 60.0
 DRAIN_S: Final = 180.0
-MOST_ASLEEP: Final = 2
+SUPERVISE_S: Final = 0.5
+"""A part that ended by itself is started again after about this long, as systemd or compose would."""
+MOST_ASLEEP: Final = 3
 """Parts that are dead or frozen at the same time: with all of them there would be nothing to disturb."""
 WEIGHTS: Final = {"agent": 3, "hub": 3, "broker": 3, "database": 3}
 
@@ -51,6 +53,8 @@ class KillReport:
     freezes: Counter[str] = field(default_factory=Counter)
     line_faults: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    ended: Counter[str] = field(default_factory=Counter)
+    """Parts that ended by themselves because of what was done to others."""
     restarted_s: float = 0.0
     """From the end of the faults until broker, hub and database answered and every agent ran."""
     drained_s: float = 0.0
@@ -85,6 +89,7 @@ class KillReport:
             f"kills                {self.kills.total():,} ({counts(self.kills)})",
             f"freezes              {self.freezes.total():,} ({counts(self.freezes)})",
             f"line faults          {self.line_faults.total():,} ({counts(self.line_faults)})",
+            f"ended by themselves  {self.ended.total():,} ({counts(self.ended)})",
             f"restarted_s          {self.restarted_s:.1f}",
             f"drained_s            {self.drained_s:.1f}",
             f"frames               {sum(one.frames for one in self.differences):,} in {self.epochs} epochs",
@@ -129,6 +134,7 @@ class Killer:
     def run(self, kills: int, *, pause_s: float) -> None:
         """Hurt until so many kills and freezes are done, then let everything go on."""
         self._after(self._rng.expovariate(1 / LINE_FAULT_S), self._hurt_line)
+        self._after(SUPERVISE_S, self._supervise)
         done = 0
         while done < kills:
             until_s = time.monotonic() + self._rng.expovariate(1 / pause_s)
@@ -136,7 +142,7 @@ class Killer:
             done += self._hurt_part()
         # What was planned is carried out at once: parts wake, lines become good.
         for _, _, act in sorted(self._later, key=lambda item: item[:2]):
-            if act != self._hurt_line:
+            if act not in (self._hurt_line, self._supervise):
                 act()
         for number in range(len(self._lines.proxies)):
             self._lines.set(number, Faults())
@@ -180,6 +186,14 @@ class Killer:
             part.thaw()
         part.start()
 
+    def _supervise(self) -> None:
+        for kind in ("agent", "hub", "broker"):
+            for part in self._parts[kind]:
+                if part not in self._asleep and not part.is_running:
+                    self._report.ended[kind] += 1
+                    part.start()
+        self._after(SUPERVISE_S, self._supervise)
+
     # ------------------------------------------------------------------------ lines
 
     def _hurt_line(self) -> None:
@@ -219,7 +233,7 @@ def run_kills(
             part.thaw()
             part.start()
         world.database.thaw()
-        wait_until("broker, hub and database", world.is_ready, within_s=RECOVERED_S)
+        wait_until("broker, hub and database", lambda: _is_ready(world, open_, report), within_s=RECOVERED_S)
         report.restarted_s = time.monotonic() - ended_s
         report.drained_s = _wait_for_drain(world, open_)
         world.end("ward")
@@ -234,6 +248,14 @@ def run_kills(
             report.differences = compare(outboxes, dsn)
     report.seconds = time.monotonic() - begun_s
     return report
+
+
+def _is_ready(world: World, sites: Sequence[Site], report: KillReport) -> bool:
+    for part in (world.broker, world.hub, *(site.agent for site in sites)):
+        if not part.is_running:
+            report.ended[part.name] += 1
+            part.start()
+    return world.is_ready()
 
 
 def _count_epochs(outbox: Path) -> int:
