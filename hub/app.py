@@ -322,7 +322,9 @@ class Hub:
         return {"broker": broker, "database": database, "room_for_beds": room}
 
     async def _publish_ack(self, site: str, bed: str, ack: Ack) -> bool:
-        return await self.broker.publish(topic(site, bed, TopicKind.ACK), encode_json(ack), retain=True)
+        # What is retained is how the frames stand: an ack of events must not take its place.
+        where = topic(site, bed, TopicKind.ACK)
+        return await self.broker.publish(where, encode_json(ack), retain=not ack.events)
 
     def _session(self) -> str:
         """Name the time since which the hub has heard everything."""

@@ -134,8 +134,8 @@ class Inlet:
         self._stage.beat()
 
     def _take_event(self, site: str, bed: str, event: BedEvent) -> None:
+        self._recorder.keep_event(site, bed, event)
         if self._pipeline.push_event(site, bed, event):
-            self._recorder.keep([(site, bed, event)])
             self._new_events.setdefault(f"{site}/{bed}", []).append(event)
 
     def _count(self, site: str, where: str, error: WireError) -> None:

@@ -25,6 +25,8 @@ MAX_FILL_FRAMES: Final = 30_000
 """The same for frames of the fill lane: a flood of backfill leaves room for what is live."""
 MAX_RECORDS: Final = 100_000
 """Alert transitions, segments and events that may wait before it is called critical; none is dropped."""
+MAX_EVENT_IDS: Final = 200
+"""Events that one ack names; of one that is never named the site sends again what is stored already."""
 MAX_SET_ASIDE: Final = 1000
 """Refused records that are kept for whoever looks into it; each was logged as critical."""
 RETRY_S: Final = 1.0
@@ -69,6 +71,8 @@ class Recorder:
         self._records: deque[Record] = deque()
         self._refused_records: deque[Record] = deque(maxlen=MAX_SET_ASIDE)
         self._acks: dict[tuple[str, str, int], Ack] = {}
+        self._waiting_events: set[str] = set()
+        self._stored_events: dict[tuple[str, str], list[str]] = {}
         self._wake = asyncio.Event()
         self._is_failing = False
         self._is_full = False
@@ -77,7 +81,7 @@ class Recorder:
         self.set_aside_records = 0
         self.frame_stage = make_stage("store_frames", lambda: len(self._frames))
         self.record_stage = make_stage("store_records", lambda: len(self._records))
-        self.ack_stage = make_stage("acks", lambda: len(self._acks))
+        self.ack_stage = make_stage("acks", lambda: len(self._acks) + len(self._stored_events))
 
     @property
     def is_failing(self) -> bool:
@@ -116,6 +120,12 @@ class Recorder:
         if len(self._records) > MAX_RECORDS:
             _log.critical("%d alert and analysis records wait for the database", len(self._records))
         self._wake.set()
+
+    def keep_event(self, site: str, bed: str, event: BedEvent) -> None:
+        """Queue an event, also one that is known: the site sends it until it hears that it is stored."""
+        if event.id not in self._waiting_events:
+            self._waiting_events.add(event.id)
+            self.keep([(site, bed, event)])
 
     # --------------------------------------------------------------- the stages
 
@@ -169,6 +179,8 @@ class Recorder:
                         )
                     case (site, bed, event):
                         await self._store.append_events(site, bed, [event])
+                        ids = self._stored_events.setdefault((site, bed), [])
+                        self._stored_events[site, bed] = [*ids, event.id][-MAX_EVENT_IDS:]
             except StoreAwayError as error:
                 await self._failed(error)
                 self.record_stage.turn()
@@ -178,6 +190,8 @@ class Recorder:
             else:
                 self._recovered()
             self._records.popleft()
+            if isinstance(record, tuple):
+                self._waiting_events.discard(record[2].id)
             if not self._records and not self._refused_records:
                 self._journal.clear()
             self.record_stage.beat()
@@ -194,6 +208,16 @@ class Recorder:
                 if self._acks.get(key) is ack:
                     del self._acks[key]
                 self.ack_stage.beat()
+            await self._confirm_events()
+
+    async def _confirm_events(self) -> None:
+        for (site, bed), ids in list(self._stored_events.items()):
+            self.ack_stage.turn()
+            if not await self._publish_ack(site, bed, Ack(epoch=0, contiguous=-1, events=tuple(ids))):
+                return
+            if self._stored_events[site, bed] is ids:
+                del self._stored_events[site, bed]
+            self.ack_stage.beat()
 
     def _set_aside(self, record: Record, error: StoreError) -> None:
         """Take a record that the database will never take out of the way of those behind it."""

@@ -262,7 +262,10 @@ class Uplink:
         match kind:
             case TopicKind.ACK:
                 self.heard_s = self._clock.now_s()
-                self.push(Acked(bed, decode_json(payload, Ack)))
+                ack = decode_json(payload, Ack)
+                self._confirmed_events += [i for i in ack.events if self.events.confirmed(i)]
+                if not ack.events:
+                    self.push(Acked(bed, ack))
             case TopicKind.ADVICE:
                 self.on_advice(bed, decode_json(payload, Advice))
             case TopicKind.CMD:

@@ -77,6 +77,8 @@ class Ack:
     missing: tuple[tuple[int, int], ...] = ()
     highest: int | None = None
     """None in an ack that a hub before this field sent: then nothing above the last range is known."""
+    events: tuple[str, ...] = ()
+    """Ids of committed events of the bed; an ack with these is not retained and says nothing of frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

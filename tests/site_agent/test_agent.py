@@ -3,6 +3,8 @@
 import asyncio
 import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +49,12 @@ def hub(database: str, broker: Mosquitto, tmp_path_factory: pytest.TempPathFacto
 def drained(site: Site, database: str) -> bool:
     """Whether the database holds exactly what the outbox does."""
     return stored(database, site.site) == site.committed()
+
+
+def status_of(site: Site) -> str:
+    """What `ctg-agent status` says beside the running agent."""
+    command = [sys.executable, "-m", "site_agent", "status", str(site.config)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def epochs(site: Site) -> set[int]:
@@ -115,6 +123,12 @@ async def test_a_site_tells_its_state_and_hears_its_orders(tmp_path: Path, broke
             await heard.wait_until(lambda: "backlog_frames" in last("told/health"), within_s=20)
             site.monitors[0].press_marker()
             await heard.wait_until(lambda: last("told/bed0/event").get("kind") == "marker", within_s=10)
+            await asyncio.to_thread(
+                wait_until,
+                "the hub names the event as stored",
+                lambda: json.loads(status_of(site))["events_not_confirmed"] == 0,
+                within_s=15,
+            )
             advice = Advice(id="a1", t_ms=1, author="Dr. Sato", text="left side")
             await heard.client.publish("ctg/v1/told/bed0/advice", encode_json(advice), qos=1)
             for number, text in enumerate(("DEBUG", "LOUD")):
