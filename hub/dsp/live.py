@@ -116,6 +116,7 @@ class LiveAnalysis:
             false.is_coincident[:, one.memory :],
             false.is_doubling_halving[:, one.memory :],
             false.is_checked,
+            None if false.shown is None else false.shown[:, one.memory :],
         )
         activity = find_activity(toco, iup)
         kept = read_ring(past.blocks, rows, (starts - one.context) // BLOCK, one.context // BLOCK)
@@ -208,7 +209,8 @@ class LiveAnalysis:
         now = slice(n - min(n // MINUTE * MINUTE, _SEGMENT), n)
         pieces_now = compute_variability(seen[:, now], baseline[:, now], is_event[:, now])
         suspect: list[list[tuple[int, int]]] = [[] for _ in plans]
-        for k, start, stop in find_runs(steps.false.probability > FALSE_AT).tolist():
+        shown = steps.false.probability if steps.false.shown is None else steps.false.shown
+        for k, start, stop in find_runs(shown >= FALSE_AT).tolist():
             suspect[k].append((start - context, stop - context))
         return [
             Stretch(

@@ -9,7 +9,9 @@ import numpy.typing as npt
 
 from hub.dsp.baseline import BLOCK_S, N_BINS, STEP_S
 from hub.dsp.false_signal import FalseSignal
+from hub.dsp.features import FALSE_AT
 from hub.dsp.sinusoidal import HOP_S
+from hub.dsp.suspicion import PROBABILITY_OWN
 from hub.model import FS_HZ, Acceleration, Classification, Contraction, Deceleration
 
 MINUTE: Final = round(60 * FS_HZ)
@@ -26,7 +28,9 @@ FINDINGS_KEPT_MIN: Final = 80
 Ticks = npt.NDArray[np.int64]
 
 _PROBABILITY_STEPS: Final = 50
+_SHOWN_FROM: Final = _PROBABILITY_STEPS + 1
 _NO_SAMPLE: Final = 63
+_SHOWN_STEPS: Final = _NO_SAMPLE - 1 - _SHOWN_FROM
 _COINCIDENT: Final = 64
 _DOUBLED: Final = 128
 
@@ -150,9 +154,17 @@ def write_ring(ring: npt.NDArray[Any], rows: Ticks, first: Ticks, values: npt.ND
 
 
 def pack_false(false: FalseSignal) -> npt.NDArray[np.uint8]:
-    """Put what is suspected of each sample into a byte; the probability keeps steps of 2 %, rounded down."""
+    """Put what is suspected of each sample into a byte.
+
+    The probability keeps steps of 2 %, rounded down.  Beyond them lies what is only shown
+    as suspected: its sample counts, as one of `PROBABILITY_OWN`.
+    """
     is_sample = np.isfinite(false.probability)
     steps = np.where(is_sample, false.probability * _PROBABILITY_STEPS + 1e-9, _NO_SAMPLE).astype(np.uint8)
+    if false.shown is not None:
+        only_shown = (false.shown >= FALSE_AT) & (false.probability < FALSE_AT)
+        share = (false.shown[only_shown] - FALSE_AT) / (1 - FALSE_AT)
+        steps[only_shown] = _SHOWN_FROM + np.floor(share * _SHOWN_STEPS + 1e-9).astype(np.uint8)
     steps[false.is_coincident] |= _COINCIDENT
     steps[false.is_doubling_halving] |= _DOUBLED
     return steps
@@ -161,7 +173,10 @@ def pack_false(false: FalseSignal) -> npt.NDArray[np.uint8]:
 def unpack_false(packed: npt.NDArray[np.uint8], is_checked: npt.NDArray[np.bool_]) -> FalseSignal:
     """Undo `pack_false`; `is_checked` says of each row whether there was a maternal rate."""
     steps = packed & _NO_SAMPLE
-    probability = np.where(steps == _NO_SAMPLE, np.nan, steps / _PROBABILITY_STEPS)
+    shown = np.where(steps == _NO_SAMPLE, np.nan, steps / _PROBABILITY_STEPS)
+    only_shown = (steps >= _SHOWN_FROM) & (steps < _NO_SAMPLE)
+    probability = np.where(only_shown, PROBABILITY_OWN, shown)
+    shown[only_shown] = FALSE_AT + (steps[only_shown] - _SHOWN_FROM) / _SHOWN_STEPS * (1 - FALSE_AT)
     return FalseSignal(
-        probability, (packed & _COINCIDENT).astype(bool), (packed & _DOUBLED).astype(bool), is_checked
+        probability, (packed & _COINCIDENT).astype(bool), (packed & _DOUBLED).astype(bool), is_checked, shown
     )

@@ -197,7 +197,7 @@ def _read_whole(window: BedWindow, fetus: int) -> LiveReading:
 
 def _reading_of(analysis: Analysis, origin: int) -> LiveReading:
     """Put the analysis of a whole stretch into the form of a live one."""
-    suspect = np.concatenate(([False], analysis.false_signal > FALSE_AT, [False]))
+    suspect = np.concatenate(([False], analysis.false_signal >= FALSE_AT, [False]))
     edges = np.flatnonzero(suspect[1:] != suspect[:-1]).reshape(-1, 2) / FS_HZ
     return LiveReading(
         origin=origin,

@@ -153,6 +153,10 @@ def assert_whole(reading: LiveReading, whole: Analysis) -> None:
     assert reading.rolling.level == whole.rolling.level
     line = whole.baseline_bpm[reading.origin - T0 :: 20]
     assert share_near(reading.baseline_bpm, line) > 0.98
+    is_shown = whole.false_signal >= 0.5
+    for start_s, end_s in np.array(reading.suspect_spans_s).reshape(-1, 2) + from_s:
+        is_shown[round(start_s * 4) : round(end_s * 4)] ^= True
+    assert is_shown.mean() < 0.001, "what is shown as suspected"
 
 
 @pytest.mark.parametrize("name", ["1017", "1098", "2011"])
