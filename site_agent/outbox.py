@@ -165,9 +165,10 @@ class Outbox:
             try:
                 work()
             except sqlite3.DatabaseError as error:
-                self._roll_back()
                 if is_damage(error):
-                    raise OutboxDamagedError(str(self.path)) from error
+                    msg = f"{self.path}: {error}"
+                    raise OutboxDamagedError(msg) from error
+                self._roll_back()
                 if not _is(error, _FULL):
                     raise
                 if is_last or not self._make_room():
@@ -326,7 +327,7 @@ class Outbox:
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
         size = pages * PAGE_BYTES
         disk_free, disk_total = self._ballast.disk()
-        limit = min(self._limits.max_bytes, size + disk_free)
+        limit = min(self._limits.max_bytes, size + max(0, disk_free - self._ballast.missing_bytes))
         return Fill((pages - free) * PAGE_BYTES, limit, disk_free / max(1, disk_total))
 
     def sweep(self) -> int:
