@@ -1,44 +1,25 @@
 """Every decoder that reads what others wrote, each with whole messages to begin from."""
 
-import io
 import json
-import struct
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
-import numpy as np
 from prometheus_client import CollectorRegistry
 
 from chaos.fuzz import Target, Verdict
+from chaos.fuzz_seeds import DRIVER_SEEDS, JSON_SEEDS, T0_MS, record_seeds, wave_seeds
 from hub.errors import RecordError, WireError
 from hub.inlet import Inlet
 from hub.journal import AlertJournal
 from hub.model import (
     Ack,
-    Advice,
-    BedEvent,
-    BedState,
-    Channel,
-    CommandKind,
-    DeviceState,
-    EventKind,
-    FillCredit,
-    FrameFlag,
     Lane,
-    LiveMessage,
-    MonitorStatus,
-    SiteCommand,
-    SiteHealth,
-    SiteState,
-    SiteStatus,
     TimeExchange,
-    Transducer,
     WaveEntry,
-    WaveFrame,
 )
 from hub.pipeline import Pipeline
 from hub.recorder import Recorder
@@ -48,7 +29,6 @@ from hub.stages import Clock, Stage
 from hub.store.rows import FrameRow
 from hub.store.segment import decode_segment, encode_segments
 from hub.store.store import Store
-from hub.web import examples
 from hub.web.live import Feed
 from hub.web.messages import decode_client_message
 from hub.wire import (
@@ -63,9 +43,7 @@ from hub.wire import (
     encode_fill,
     encode_json,
     encode_time,
-    encode_wave,
     parse_topic,
-    samples_from_values,
     to_movement,
     to_quality,
     to_values,
@@ -76,108 +54,8 @@ from site_agent.backlog import stored_runs
 from site_agent.drivers.registry import DRIVERS, make_driver
 
 ACCEPTED: Final = "accepted"
-T0_MS: Final = 1_763_610_000_000
 FRESH_AFTER: Final = 500
 """Pieces that one driver reads before a fresh one takes its place, and that one inlet reads."""
-
-
-# ------------------------------------------------------------------------ whole ones
-
-
-def wave_seeds() -> list[bytes]:
-    """Frames of every channel, of few and many ticks, with and without flags and CRC."""
-    rng = np.random.default_rng(1)
-    seeds = []
-    for seq, (n_ticks, period_ms) in enumerate([(4, 250), (1, 1000), (20, 50), (255, 10), (120, 250)]):
-        for flags in (FrameFlag.NONE, FrameFlag.CRC, FrameFlag.TEST | FrameFlag.BACKFILL):
-            rates = 140 + 10 * rng.standard_normal(n_ticks)
-            channels = tuple(
-                samples_from_values(channel, rates, transducer=Transducer.ULTRASOUND)
-                for channel in list(Channel)[: 1 + seq % len(Channel)]
-            )
-            frame = WaveFrame(
-                "h1", "b1", 7, seq, T0_MS, period_ms, n_ticks, flags, MonitorStatus.ON, channels
-            )
-            seeds.append(encode_wave(frame))
-    return seeds
-
-
-JSON_SEEDS: Final[Sequence[object]] = (
-    SiteStatus(state=SiteState.ONLINE, t_ms=T0_MS, name="架空", version="1", beds=("b1", "b2")),
-    BedState(state=DeviceState.OK, since_ms=T0_MS, label="A-1", gestational_weeks=39.4, is_twin=True),
-    BedEvent(id="01K1A4R2Q7M0E5Z8H3W6N9B4XT", kind=EventKind.NIBP, t_ms=T0_MS, values={"pulse_bpm": 80.0}),
-    Ack(epoch=7, contiguous=12, missing=((14, 20), (30, 30)), highest=44),
-    Advice(id="01", t_ms=T0_MS, author="K.M.", text="左側臥位", strip_t_ms=T0_MS),
-    SiteHealth(t_ms=T0_MS, backlog_frames=12, clock_offset_ms=-3.5, rejected={"series50 crc": 2}),
-    FillCredit(frames_per_s=2000.0),
-    SiteCommand(id="01", kind=CommandKind.RESEND, bed="b1", from_ms=1, to_ms=2),
-    examples.ALERT,
-    LiveMessage(type="update", seq=1, t_ms=1, boot_id="b", beds=(examples.BED,), alerts=(examples.ALERT,)),
-)
-
-
-def record_seeds() -> dict[str, bytes]:
-    """Write a small recording of each form as one file, by its ending."""
-    rates = np.full(240, 140.25)
-    archive = io.BytesIO()
-    np.savez(archive, fhr=rates, toco=rates / 7, fs=np.array(4.0), outcome=np.array('{"pH": 7.1}'))
-    words = np.zeros(240, np.dtype([("a", "<u2"), ("b", "<u2"), ("toco", "u1"), ("flags", "u1")]))
-    words["a"] = 560
-    with_mother = np.zeros(
-        240, np.dtype([("a", "<u2"), ("b", "<u2"), ("m", "<u2"), ("toco", "u1"), ("flags", "u1")])
-    )
-    csv = "# fs=4\nfhr,toco\n" + "140.25,20\n,21\n0,22.5\n" * 40
-    return {
-        ".csv": csv.encode(),
-        ".npz": archive.getvalue(),
-        ".edf": _edf("EDF+D"),
-        ".fhr": struct.pack("<I", 1_700_000_000) + words.tobytes(),
-        ".fhrm": struct.pack("<I", 1_700_000_000) + with_mother.tobytes(),
-        ".hea": _wfdb(),
-    }
-
-
-def _wfdb() -> bytes:
-    """Write header and samples as one file, the samples behind the header."""
-    line = "a.hea 16+{offset:03} 10(0)/bpm 12 0 0 0 0 {name}\n"
-    head = "".join(("a 2 4 120\n", line.format(offset=0, name="FHR"), line.format(offset=0, name="UC")))
-    return head.replace("+000", f"+{len(head):03}").encode() + bytes(480)
-
-
-def _edf(kind: str) -> bytes:
-    signals = [("FHR", 4), ("TOCO", 4), ("EDF Annotations", 16)]
-
-    def column(width: int, texts: Sequence[str]) -> str:
-        return "".join(text.ljust(width) for text in texts)
-
-    n, blocks = len(signals), 20
-    fixed = (("0", 8), ("X", 80), ("X", 80), ("01.01.26", 8), ("00.00.00", 8), (str(256 * (n + 1)), 8))
-    head = "".join(column(width, [text]) for text, width in (*fixed, (kind, 44), (str(blocks), 8)))
-    head += column(8, ["1"]) + column(4, [str(n)]) + column(16, [name for name, _ in signals])
-    head += column(80, [""] * n) + column(8, ["bpm"] * n)
-    for bound in ("0", "1000", "0", "4000"):
-        head += column(8, [bound] * n)
-    head += column(80, [""] * n) + column(8, [str(count) for _, count in signals]) + column(32, [""] * n)
-    body = b""
-    for number in range(blocks):
-        body += np.array([560] * 4 + [80] * 4, "<i2").tobytes()
-        body += f"+{number}\x14\x14".encode().ljust(32, b"\0")
-    return head.encode("ascii") + body
-
-
-SERIES50: Final = bytes.fromhex(
-    "100243800042304231423442360000000000000000214821482148214828292a2b2060080010030b6f"
-)
-DRIVER_SEEDS: Final[dict[str, list[bytes]]] = {
-    "series50": [
-        SERIES50,
-        SERIES50 * 3,
-        bytes.fromhex("1002438000") + bytes(24) + bytes.fromhex("10" * 10) + bytes.fromhex("00080010 03549b"),
-        bytes.fromhex("10024710 03421f"),
-        bytes.fromhex("10023f491003162c"),
-    ],
-}
-"""What each driver hears when all is well; one that is not named here hears what the others do."""
 
 
 # ---------------------------------------------------------------------------- targets

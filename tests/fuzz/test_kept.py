@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chaos.fuzz_targets import record_seeds
+from chaos.fuzz_seeds import record_seeds
 from hub.errors import RecordError
 from hub.records.read import read_record
 
