@@ -31,7 +31,9 @@ SUPERVISE_S: Final = 0.5
 """A part that ended by itself is started again after about this long, as systemd or compose would."""
 MOST_ASLEEP: Final = 3
 """Parts that are dead or frozen at the same time: with all of them there would be nothing to disturb."""
-WEIGHTS: Final = {"agent": 3, "hub": 3, "broker": 3, "database": 3}
+WEIGHTS: Final = {"agent": 4, "hub": 2, "broker": 2, "database": 2}
+LONGEST_REST_S: Final = 12.0
+"""A part is left alone for up to this long after it began, so that faults meet starts and work alike."""
 
 LINE_FAULTS: Final[Sequence[Faults]] = (
     Faults(delay_s=0.5, jitter_s=0.4),
@@ -128,6 +130,7 @@ class Killer:
             "database": [world.database],
         }
         self._asleep: set[Part] = set()
+        self._rests_until_s: dict[Part, float] = {}
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._number = itertools.count()
 
@@ -165,7 +168,8 @@ class Killer:
         kind = self._rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         part = self._rng.choice(self._parts[kind])
         is_freeze = self._rng.random() < FREEZE_SHARE
-        if part in self._asleep or len(self._asleep) >= MOST_ASLEEP or not part.is_running:
+        is_resting = time.monotonic() < self._rests_until_s.get(part, 0.0)
+        if is_resting or part in self._asleep or len(self._asleep) >= MOST_ASLEEP or not part.is_running:
             return 0
         self._asleep.add(part)
         if is_freeze:
@@ -185,6 +189,7 @@ class Killer:
         if is_freeze:
             part.thaw()
         part.start()
+        self._rests_until_s[part] = time.monotonic() + self._rng.uniform(0.0, LONGEST_REST_S)
 
     def _supervise(self) -> None:
         for kind in ("agent", "hub", "broker"):

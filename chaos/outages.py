@@ -1,5 +1,7 @@
 """Single outages with their figures: a long backlog, database or broker away, a thin line, silence."""
 
+import contextlib
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -40,8 +42,11 @@ class Outcome:
         late = percentiles(one.since_newest_ms for one in watcher.between(since_s, until_s))
         self.note(**{f"{name}_live_{key}_ms": value for key, value in late.items()})
 
-    def compare(self, world: World, sites: Sequence[Site]) -> None:
-        """Switch the monitors off, let everything arrive, and compare each outbox with the database."""
+    def compare(self, world: World, sites: Sequence[Site], *, may_evict: bool = False) -> None:
+        """Switch the monitors off, let everything arrive, and compare each outbox with the database.
+
+        `may_evict`: a full disk makes an agent give up acknowledged frames, which the centre alone has then.
+        """
         world.end("ward")
         self.note(
             drained_at_the_end_s=wait_until(
@@ -58,7 +63,10 @@ class Outcome:
             altered=sum(len(one.altered) for one in differences),
             doubled=sum(one.doubled for one in differences),
         )
-        self.must(all(one.is_same for one in differences), f"same bytes at site and centre: {differences}")
+        self.must(
+            all(one.is_same or (may_evict and not one.lost and not one.altered) for one in differences),
+            f"same bytes at site and centre: {differences}",
+        )
 
 
 def wait_for_live(world: World, sites: Sequence[Site], *, within_s: float = START_S) -> float:
@@ -277,10 +285,85 @@ def _watch_ages(world: World, sites: Sequence[Site], seconds: float) -> float:
     return worst_s
 
 
+def run_clocks(folder: Path, *, seconds: float = 180.0, beds: int = 2) -> Outcome:
+    """Let one site's clock be 5 min ahead, one's 5 min behind, one's gain 1 % (R5)."""
+    outcome = Outcome()
+    skews = {"s01": "+5m", "s02": "-5m", "s03": "+0 x1.01"}
+    with World(folder) as world, Watcher(world.url) as watcher:
+        sites = open_sites(
+            world, [beds] * len(skews), wrappers=[("faketime", "-f", skew) for skew in skews.values()]
+        )
+        wait_for_live(world, sites)
+        _settle(15)
+        greatest_age_ms, offsets = 0.0, {}
+        watcher.alerts.clear()
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            for bed in world.get("/api/v1/beds")["beds"]:
+                greatest_age_ms = max(greatest_age_ms, _age_ms(bed))
+                offsets[bed["site"]] = bed["vitals"]["clock_offset_ms"]
+            _settle(1.0)
+        told = sorted(
+            f"{alert['rule']} {alert['site']}"
+            for alert in watcher.alerts.values()
+            if alert["rule"] in {"silent", "two_feeds"}
+        )
+        outcome.note(greatest_told_age_ms=greatest_age_ms, technical_alerts=", ".join(told) or "none")
+        outcome.note(**{f"offset_of_{site}_ms": offset for site, offset in sorted(offsets.items())})
+        outcome.must(greatest_age_ms < 3000, "no live bed called stale because of its site's clock")
+        outcome.must(not told, f"no technical alert because of a clock: {told}")
+        outcome.compare(world, sites)
+    return outcome
+
+
+def run_full_disk(folder: Path, *, seconds: float = 60.0) -> Outcome:
+    """Fill the disk of a site's agent to the last byte and free it again (R6); needs root for the tmpfs."""
+    outcome = Outcome()
+
+    def mount(data: Path, _site: str, _beds: Sequence[str]) -> None:
+        data.mkdir(parents=True)
+        subprocess.run(("mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(data)), check=True)
+
+    data = folder / "s01" / "data"
+    try:
+        with World(folder) as world:
+            sites = open_sites(world, [3], prepare=mount)
+            wait_for_live(world, sites)
+            _settle(10)
+            ballast = data / "other-peoples-data"
+            with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(4096))
+            before = sites[0].committed()
+            _settle(seconds)
+            outcome.note(committed_while_full=sites[0].committed() - before)
+            ages = [_age_ms(bed) for bed in world.get("/api/v1/beds")["beds"]]
+            outcome.note(greatest_age_while_full_ms=max(ages))
+            outcome.must(max(ages) < 3000, "live traces go on while the disk is full")
+            ballast.unlink()
+            full = sites[0].committed()
+            outcome.note(
+                recovered_s=wait_until(
+                    "the outbox to take ticks again", lambda: sites[0].committed() > full, within_s=60
+                )
+            )
+            begun_ms = time.time_ns() // 10**6 - 600_000
+            strip = world.get("/api/v1/beds/s01/bed01/strip", **{"from": begun_ms, "to": begun_ms + 600_000})
+            said = [event["text"] for event in strip["events"] if event["kind"] == "failure"]
+            outcome.note(told_the_centre=" | ".join(said) or "nothing")
+            outcome.must(bool(said), "the centre is told that the disk is full")
+            outcome.compare(world, sites, may_evict=True)
+    finally:
+        subprocess.run(("umount", "-l", str(data)), check=False)
+    return outcome
+
+
 EXPERIMENTS: Final[dict[str, Callable[..., Outcome]]] = {
     "backlog": run_backlog,
     "database": run_database_away,
     "broker": run_broker_away,
     "thin-line": run_thin_line,
     "silence": run_silence,
+    "clocks": run_clocks,
+    "full-disk": run_full_disk,
 }

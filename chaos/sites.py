@@ -50,11 +50,13 @@ def open_sites(
     *,
     broker_ports: Sequence[int] | None = None,
     prepare: Prepare | None = None,
+    wrappers: Sequence[Sequence[str]] | None = None,
     prefix: str = "s",
 ) -> list[Site]:
     """Start one agent for each count of beds, all their monitors in one process, and return the sites.
 
     `broker_ports` are where each agent finds the broker, such as a proxy; the broker itself if not given.
+    `wrappers` are words before each agent's command, such as `faketime -f +5m`.
     """
     monitor_ports = [free_port() for _ in range(sum(counts))]
     world.add(
@@ -68,12 +70,19 @@ def open_sites(
         ports = monitor_ports[first : first + count]
         first += count
         broker_port = broker_ports[number] if broker_ports else world.mqtt_port
-        sites.append(_open_site(world, name, ports, broker_port, prepare))
+        sites.append(
+            _open_site(world, name, ports, broker_port, prepare, wrappers[number] if wrappers else ())
+        )
     return sites
 
 
 def _open_site(
-    world: World, name: str, monitor_ports: Sequence[int], broker_port: int, prepare: Prepare | None
+    world: World,
+    name: str,
+    monitor_ports: Sequence[int],
+    broker_port: int,
+    prepare: Prepare | None,
+    wrapper: Sequence[str],
 ) -> Site:
     folder = world.folder / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,5 +100,9 @@ def _open_site(
     )
     if prepare is not None:
         prepare(folder / "data", name, beds)
-    agent = world.add(f"agent-{name}", (sys.executable, "-m", "site_agent", "run", str(config)))
+    # Monotonic clocks are never faked: no machine's monotonic clock steps.
+    fair = {"FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    agent = world.add(
+        f"agent-{name}", (*wrapper, sys.executable, "-m", "site_agent", "run", str(config)), fair
+    )
     return Site(name=name, beds=beds, agent=agent, data_dir=folder / "data", page_port=page_port)

@@ -22,6 +22,11 @@ class Ballast:
         usage = shutil.disk_usage(self._path.parent)
         return usage.free, usage.total
 
+    @property
+    def missing_bytes(self) -> int:
+        """Free space that is not to be used: the reserve itself, where it was given free."""
+        return 0 if self._path.exists() else max(0, self._size_bytes)
+
     def release(self) -> None:
         """Give the space free."""
         with contextlib.suppress(FileNotFoundError):
