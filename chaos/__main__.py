@@ -89,6 +89,8 @@ def run(
 ) -> None:
     """Kill and freeze agents, broker, hub and database on bad lines; ends with 1 if one byte differs."""
     drawn = random.randrange(10**9) if seed is None else seed
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    logging.getLogger("chaos").setLevel(logging.INFO)
     typer.echo(f"seed {drawn}")
     with tempfile.TemporaryDirectory(prefix="ctg-chaos-") as scratch:
         report = run_kills(

@@ -3,6 +3,7 @@
 import contextlib
 import heapq
 import itertools
+import logging
 import random
 import time
 from collections import Counter
@@ -21,6 +22,8 @@ from chaos.sites import Site, open_sites
 from chaos.world import HOST, ChaosError, Part, World, wait_until
 from hub.store.cluster import OWNER, prepare_cluster
 
+_log = logging.getLogger(__name__)
+
 FREEZE_SHARE: Final = 0.2
 LONGEST_DEATH_S: Final = 2.0
 LINE_FAULT_S: Final = 8.0
@@ -31,8 +34,9 @@ SUPERVISE_S: Final = 0.5
 """A part that ended by itself is started again after about this long, as systemd or compose would."""
 MOST_ASLEEP: Final = 3
 """Parts that are dead or frozen at the same time: with all of them there would be nothing to disturb."""
+TELL_EVERY: Final = 50
 WEIGHTS: Final = {"agent": 4, "hub": 2, "broker": 2, "database": 2}
-LONGEST_REST_S: Final = 12.0
+LONGEST_REST_S: Final = 8.0
 """A part is left alone for up to this long after it began, so that faults meet starts and work alike."""
 
 LINE_FAULTS: Final[Sequence[Faults]] = (
@@ -142,7 +146,10 @@ class Killer:
         while done < kills:
             until_s = time.monotonic() + self._rng.expovariate(1 / pause_s)
             self._let_pass(until_s)
-            done += self._hurt_part()
+            if self._hurt_part():
+                done += 1
+                if done % TELL_EVERY == 0:
+                    _log.info("%d of %d kills and freezes", done, kills)
         # What was planned is carried out at once: parts wake, lines become good.
         for _, _, act in sorted(self._later, key=lambda item: item[:2]):
             if act not in (self._hurt_line, self._supervise):
@@ -164,13 +171,13 @@ class Killer:
 
     # ------------------------------------------------------------------------ parts
 
-    def _hurt_part(self) -> int:
+    def _hurt_part(self) -> bool:
         kind = self._rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         part = self._rng.choice(self._parts[kind])
         is_freeze = self._rng.random() < FREEZE_SHARE
         is_resting = time.monotonic() < self._rests_until_s.get(part, 0.0)
         if is_resting or part in self._asleep or len(self._asleep) >= MOST_ASLEEP or not part.is_running:
-            return 0
+            return False
         self._asleep.add(part)
         if is_freeze:
             with contextlib.suppress(ChaosError, ProcessLookupError):
@@ -182,7 +189,7 @@ class Killer:
             part.kill()
             self._report.kills[kind] += 1
             self._after(self._rng.uniform(0.0, LONGEST_DEATH_S), lambda: self._wake(part, is_freeze=False))
-        return 1
+        return True
 
     def _wake(self, part: Part, *, is_freeze: bool) -> None:
         self._asleep.discard(part)
