@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Final, NoReturn, TextIO
 
@@ -124,10 +123,6 @@ class Agent:
                     tasks.create_task(reader.run(), name=f"reader {reader.beds[0].name}")
                 tasks.create_task(self._health.run(), name="health")
                 tasks.create_task(self._sweep(), name="sweep")
-                if self.config.page is not None:
-                    # Only here: the web library takes more memory than all the rest.
-                    page = import_module("site_agent.page_source").keep_page(self, self.config.page)
-                    tasks.create_task(page, name="page")
                 tasks.create_task(Supervisor(self._committer, self._uplink).run(), name="supervisor")
         except BaseExceptionGroup as group:
             if reload := group.subgroup(ReloadError):
