@@ -29,6 +29,12 @@ def evict(db: sqlite3.Connection, hour: int, keep_h: int, keep_after_ack_h: int)
 
 def _evict_run(db: sqlite3.Connection, run: tuple[int, int, int, int], up_to_hour: int, most: int) -> int:
     stream, first, last, confirmed_h = run
+    oldest = db.execute(
+        "SELECT hour FROM frame WHERE stream = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT 1",
+        [stream, first, last],
+    ).fetchone()
+    if oldest is not None and oldest[0] > up_to_hour:
+        return 0  # hours rise with seq: without this look each sweep would read a week of frames
     seqs = db.execute(
         "SELECT seq FROM frame WHERE stream = ? AND seq BETWEEN ? AND ? AND hour <= ? ORDER BY seq LIMIT ?",
         [stream, first, last, up_to_hour, most],

@@ -54,6 +54,7 @@ from site_agent.happenings import (
 from site_agent.link import BrokerAddress, Line
 from site_agent.now import AgentClock
 from site_agent.outbox import Outbox
+from site_agent.runs import Runs
 from site_agent.stock import Stock
 from site_agent.window import Window
 
@@ -296,5 +297,8 @@ def pack_fill(outbox: Outbox, action: SendFill) -> tuple[bytes | None, list[Abse
     for epoch, first, last in action.parts:
         frames = outbox.read(action.bed, epoch, first, last)
         payloads += [with_backfill_flag(frames[seq]) for seq in sorted(frames)]
-        absent += [Absent(action.bed, epoch, seq, seq) for seq in range(first, last + 1) if seq not in frames]
+        missing = Runs([(first, last)])
+        for seq in frames:
+            missing.remove(seq, seq)
+        absent += [Absent(action.bed, epoch, a, b) for a, b in missing]
     return (encode_fill(payloads) if payloads else None), absent

@@ -216,3 +216,21 @@ def test_advice_and_who_confirmed_it_survive_a_restart(tmp_path: Path):
     ((bed, payload, confirmed_ms, by),) = Outbox(tmp_path, "h012", 8).read_advice()
     assert (bed, confirmed_ms, by) == ("bed1", T0_MS + 5000, "助産師 田中")
     assert "体位変換を".encode() in payload
+
+
+def test_a_sweep_of_a_week_that_must_stay_reads_next_to_nothing(tmp_path: Path):
+    outbox = Outbox(tmp_path, "h012", 7)
+    outbox.append([draft(second=k) for k in range(20_000)])
+    for hour in range(100):
+        outbox.lived_s = 3600.0 * hour
+        outbox.confirm([Stock("bed1", 7, [(200 * hour, 200 * hour + 199)])])
+    outbox.lived_s = 3600.0 * (KEEP_H - 1)
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    outbox._db.set_progress_handler(count, 1000)
+    assert outbox.sweep() == 0
+    assert steps < 100
