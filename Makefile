@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 
-.PHONY: demo viewer test check bench chaos fuzz format clean
+.PHONY: demo viewer test check bench accuracy chaos fuzz format clean
 
 demo:  ## hub, broker, database and twelve simulated beds on http://127.0.0.1:8000/
 	@sh scripts/setup.sh demo
@@ -36,6 +36,10 @@ fuzz:  ## ten million broken messages at every decoder (R15); MESSAGES=… for f
 chaos:  ## a thousand kills and freezes of agents, broker, hub and database (R1, R2); KILLS=… for fewer
 	@sh scripts/setup.sh dev
 	@$(BIN)/python -m chaos run --kills $(KILLS)
+
+accuracy:  ## findings against expert marks, records of CTG_DATA; an hour
+	@sh scripts/setup.sh dev
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m training.accuracy
 
 format:  ## put the code into its form
 	@$(BIN)/ruff format .

@@ -12,21 +12,17 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 from hub.dsp.baseline import estimate_baseline
 from hub.dsp.contraction_model import ContractionModel
 from hub.dsp.contractions import UterineActivity, find_contractions
 from hub.dsp.event_model import Forest
-from hub.model import FS_HZ, BoolArray, FloatArray
+from hub.model import FS_HZ, FloatArray
 from training.event_records import KINDS, Record, describe_peaks_of, find_all, load_records, to_spans
-from training.event_scores import MIN_OVERLAP_S, Counts, count, interval_of_f, leave_out_unscored, match
+from training.event_scores import MIN_OVERLAP_S, Counts, count, count_clear, interval_of_f
 from training.train_events import Arrays, describe_all, fit_contractions, fit_events
 
 N_FOLDS = 5
-CLEAR_BPM = 20.0
-CLEAR_S = 25.0
-CLEAR_MEAN_S = 3.0
 RING_S = 40 * 60
 """What a live analysis sees."""
 HOP_S = 60
@@ -221,8 +217,7 @@ def _merge(found: Found, by_record: dict[str, dict[str, FloatArray]]) -> None:
 
 def _count(record: Record, kind: str, found: Found) -> Counts:
     if kind == "contraction":
-        expert_s = np.zeros((0, 2)) if record.contractions is None else record.contractions
-        return count(expert_s, found[kind][record.name], np.ones(record.fhr.size, dtype=bool))
+        return count(record.contractions, found[kind][record.name], np.ones(record.fhr.size, dtype=bool))
     return count(record.marked(kind), found[kind][record.name], record.is_scored)
 
 
@@ -248,37 +243,15 @@ def _mean_of(pooled: Sequence[Counts]) -> str:
 
 def _rate_clear(records: Sequence[Record], kind: str, found: Found) -> tuple[float, float, float]:
     """Judge clear events alone: clear marks that were found, and clear findings that were marked."""
-    hits = np.zeros(4)
-    for record in records:
-        expert_s, found_s = (
-            leave_out_unscored(x, record.is_scored) for x in (record.marked(kind), found[kind][record.name])
-        )
-        partner = match(expert_s, found_s)
-        is_partner = np.isin(np.arange(len(found_s)), partner)
-        clear_expert, clear_found = (_are_clear(record, kind, x) for x in (expert_s, found_s))
-        hits += [
-            (clear_expert & (partner >= 0)).sum(),
-            clear_expert.sum(),
-            (clear_found & is_partner).sum(),
-            clear_found.sum(),
-        ]
+    hits = sum(
+        (
+            count_clear(r.marked(kind), found[kind][r.name], r.is_scored, r.measure_away(kind))
+            for r in records
+        ),
+        np.zeros(4),
+    )
     sensitivity, precision = hits[0] / hits[1], hits[2] / hits[3]
     return 2 * sensitivity * precision / (sensitivity + precision), sensitivity, precision
-
-
-def _are_clear(record: Record, kind: str, spans_s: FloatArray) -> BoolArray:
-    seen = np.flatnonzero(np.isfinite(record.fhr))
-    rate = np.interp(np.arange(record.fhr.size), seen, record.fhr[seen])
-    sign = 1.0 if kind == "rise" else -1.0
-    away = uniform_filter1d(sign * (rate - record.expert_baseline), round(CLEAR_MEAN_S * FS_HZ))
-    return np.array(
-        [
-            end_s - start_s >= CLEAR_S
-            and away[round(start_s * FS_HZ) : round(end_s * FS_HZ)].max() >= CLEAR_BPM
-            for start_s, end_s in spans_s
-        ],
-        dtype=bool,
-    )
 
 
 def _say(line: str) -> None:

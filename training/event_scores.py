@@ -13,6 +13,9 @@ from hub.model import FS_HZ, BoolArray, FloatArray
 MIN_OVERLAP_S = 5.0
 MAX_UNSCORED = 1 / 3
 """Of an event's samples; with more, it counts neither way."""
+CLEAR_BPM = 20.0
+CLEAR_S = 25.0
+"""An event is clear from this departure (mean of 3 s) and duration on."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class Counts:
     def f(self) -> float:
         return 2 * self.matched / (self.expert + self.found) if self.expert + self.found else 1.0
 
+    def as_array(self) -> FloatArray:
+        return np.array([self.matched, self.expert, self.found], np.float64)
+
     def __str__(self) -> str:
         return f"{self.f:.3f} ({self.sensitivity:.2f} / {self.precision:.2f})"
 
@@ -47,7 +53,8 @@ def leave_out_unscored(spans_s: FloatArray, is_scored: BoolArray) -> FloatArray:
     unscored = np.concatenate(([0], np.cumsum(~is_scored)))
     ends = np.clip(np.round(spans_s * FS_HZ).astype(np.intp), 0, is_scored.size)
     missing = unscored[ends[:, 1]] - unscored[ends[:, 0]]
-    return spans_s[missing <= MAX_UNSCORED * np.maximum(ends[:, 1] - ends[:, 0], 1)]
+    is_used: BoolArray = missing <= MAX_UNSCORED * np.maximum(ends[:, 1] - ends[:, 0], 1)
+    return spans_s[is_used]
 
 
 def match(expert_s: FloatArray, found_s: FloatArray) -> npt.NDArray[np.intp]:
@@ -57,7 +64,8 @@ def match(expert_s: FloatArray, found_s: FloatArray) -> npt.NDArray[np.intp]:
     overlap = np.minimum(expert_s[:, None, 1], found_s[:, 1]) - np.maximum(
         expert_s[:, None, 0], found_s[:, 0]
     )
-    return maximum_bipartite_matching(csr_matrix(overlap > MIN_OVERLAP_S), perm_type="column")
+    partner = maximum_bipartite_matching(csr_matrix(overlap > MIN_OVERLAP_S), perm_type="column")
+    return partner.astype(np.intp)
 
 
 def label(expert_s: FloatArray, found_s: FloatArray) -> FloatArray:
@@ -80,6 +88,40 @@ def count(expert_s: FloatArray, found_s: FloatArray, is_scored: BoolArray) -> Co
     """Count one record."""
     expert_s, found_s = (leave_out_unscored(x, is_scored) for x in (expert_s, found_s))
     return Counts(int((match(expert_s, found_s) >= 0).sum()), len(expert_s), len(found_s))
+
+
+def count_clear(
+    expert_s: FloatArray, found_s: FloatArray, is_scored: BoolArray, away_bpm: FloatArray
+) -> FloatArray:
+    """Count clear marks that were found, clear marks, clear findings that were marked, clear findings.
+
+    `away_bpm` is the departure from the experts' baseline in the direction of the events, shape (n_samples,).
+    """
+    expert_s, found_s = (leave_out_unscored(x, is_scored) for x in (expert_s, found_s))
+    partner = match(expert_s, found_s)
+    is_partner = np.isin(np.arange(len(found_s)), partner)
+    clear_expert, clear_found = (find_clear(x, away_bpm) for x in (expert_s, found_s))
+    return np.array(
+        [
+            (clear_expert & (partner >= 0)).sum(),
+            clear_expert.sum(),
+            (clear_found & is_partner).sum(),
+            clear_found.sum(),
+        ],
+        np.float64,
+    )
+
+
+def find_clear(spans_s: FloatArray, away_bpm: FloatArray) -> BoolArray:
+    """Say which events are long and large enough to be clear."""
+    return np.array(
+        [
+            end_s - start_s >= CLEAR_S
+            and away_bpm[round(start_s * FS_HZ) : round(end_s * FS_HZ)].max() >= CLEAR_BPM
+            for start_s, end_s in spans_s
+        ],
+        dtype=bool,
+    )
 
 
 def interval_of_f(counts: Sequence[Counts], *, n_draws: int = 2000, seed: int = 0) -> tuple[float, float]:

@@ -91,11 +91,16 @@ def count_false_episodes(record: Record, is_marked: npt.NDArray[np.bool_]) -> in
     return sum(int(b - a >= EPISODE_S * FS_HZ) for piece in pieces for a, b in find_stretches(piece))
 
 
-def measure_latencies(record: Record, is_marked_now: npt.NDArray[np.bool_]) -> list[float]:
+def measure_latencies(
+    record: Record,
+    is_marked_now: npt.NDArray[np.bool_],
+    told_s: npt.NDArray[np.float64] | None = None,
+) -> list[float]:
     """Seconds from each capture of the maternal rate to its first mark; infinite where it is missed.
 
     A capture is a false stretch of at least 15 s whose median distance from the
-    maternal rate is at most 8 beats/min.  A mark is there at the end of its step.
+    maternal rate is at most 8 beats/min.  A mark is there at the end of its step, or
+    at the time `told_s` of its sample.
     """
     latencies = []
     for start, stop in find_false_stretches(record):
@@ -111,7 +116,8 @@ def measure_latencies(record: Record, is_marked_now: npt.NDArray[np.bool_]) -> l
             latencies.append(float("inf"))
             continue
         known = (hits[0] // STEP_SAMPLES + 1) * STEP_SAMPLES
-        latencies.append((known - start) / FS_HZ)
+        known_s = known / FS_HZ if told_s is None else float(told_s[hits].min())
+        latencies.append(known_s - start / FS_HZ)
     return latencies
 
 
@@ -166,21 +172,29 @@ def report(records: Sequence[Record], logits: Logits) -> dict[str, object]:
     return result
 
 
-def _mother(record: Record, mother: str) -> Float32Array:
+def hide_mother(record: Record, mother: str) -> Float32Array:
+    """Give the maternal channel, or one without a sample."""
     return record.mhr if mother == "given" else np.full_like(record.mhr, np.nan)
 
 
 def _is_along(record: Record, mother: str) -> npt.NDArray[np.bool_]:
-    along = AlongStream(1).push(record.fhr[None], _mother(record, mother)[None])
+    along = AlongStream(1).push(record.fhr[None], hide_mother(record, mother)[None])
     return np.asarray(along[0])
 
 
 def _join(
     record: Record, logit: npt.NDArray[np.float32], mother: str, *, is_live: bool
 ) -> npt.NDArray[np.bool_]:
+    learned = np.where(np.isfinite(record.fhr), 1 / (1 + np.exp(-logit.astype(np.float64))), np.nan)[None]
+    return join_live(record, learned, mother, is_live=is_live)
+
+
+def join_live(
+    record: Record, learned: npt.NDArray[np.float64], mother: str, *, is_live: bool = True
+) -> npt.NDArray[np.bool_]:
     """Join as the analysis does; live, of the rules' marks only those that 30 s later were known."""
     fhr = remove_impossible(record.fhr[None].astype(np.float64))
-    mhr = remove_impossible(_mother(record, mother)[None].astype(np.float64))
+    mhr = remove_impossible(hide_mother(record, mother)[None].astype(np.float64))
     rules_only = estimate_false_signal(np.where(find_spikes(fhr), np.nan, fhr), mhr)
     if is_live:
         on = rules_only.is_coincident
@@ -188,7 +202,7 @@ def _join(
             :, LIVE_S * FS_HZ :
         ]
         rules_only = replace(rules_only, probability=np.where(on | later, rules_only.probability, 0.0))
-    learned = np.where(np.isfinite(fhr), 1 / (1 + np.exp(-logit.astype(np.float64)))[None], np.nan)
+    learned = np.where(np.isfinite(fhr), learned, np.nan)
     with np.errstate(invalid="ignore"):
         return np.asarray(join_learned(rules_only, learned, fhr, mhr).probability[0] >= 0.5)
 

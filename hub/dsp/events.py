@@ -35,6 +35,9 @@ SHOULDER_BPM: Final = 25.0
 ABRUPT_MARGIN_BPM: Final = 3.0
 """How much less than the nominal 15 is deep enough, because the baseline is uncertain by that much."""
 LEAST_ABRUPT_BPM: Final = rules.VARIABLE_MIN_DROP_BPM.value - ABRUPT_MARGIN_BPM
+TWIN_GAP_S: Final = 5.0
+TWIN_BOTTOMS_S: Final = 60.0
+"""Two falls with so short a return between them, and bottoms so near, are one fall with two bottoms (E)."""
 SHALLOW_SMOOTHING_S: Final = 15.0
 SHALLOW_EDGE_BPM: Final = 3.0
 SHALLOW_MIN_BPM: Final = 6.0
@@ -185,10 +188,11 @@ def find_decelerations(
     From 4 beats/min below the baseline, averaged over 3 s, to the return there, at
     least 15 s, with 1.33 times the area that 15 beats/min would fill in 15 s.  The
     lowest point is at least 12 beats/min down (15 less what the baseline is
-    uncertain by [3]_).  Shallower ones, down to 6 beats/min, count when they are
-    late and regular.  A gap that begins at 15 beats/min
-    or more below the baseline is a fall in progress, not loss [2]_; it is followed
-    for 10 min at most.
+    uncertain by [3]_).  Two that are at most 5 s apart, with bottoms at most 60 s
+    apart, are one with two bottoms [3]_.  Shallower ones, down to 6 beats/min, count
+    when they are late and regular.  A gap that begins at 15 beats/min or more below
+    the baseline is a fall in progress, not loss [2]_; it is followed for 10 min at
+    most.
 
     Kind [1]_: 2 min and longer are prolonged; less than 30 s from the onset to the
     first bottom are variable; gradual ones are early when the nadir comes at most
@@ -210,7 +214,7 @@ def find_decelerations(
     if model is not None:
         is_event &= is_protected(runs, depth, rate)
         is_event |= accept_stretches(model, runs, depth, baseline - fhr, baseline, begin=begin)
-    plain = runs[is_event & (runs[:, 2] > begin)]
+    plain = _join_twins(runs[is_event & (runs[:, 2] > begin)], depth)
     shallow = find_runs(calm > SHALLOW_EDGE_BPM)
     shallow = shallow[_are_shallow(shallow, calm) & (shallow[:, 2] > begin)]
     seen = np.isfinite(rate)
@@ -270,6 +274,18 @@ def _are_plain(runs: IntArray, depth: FloatArray) -> BoolArray:
         bed, start, stop = runs[k]
         is_plain[k] = depth[bed, start:stop].sum() >= DECELERATION_FILL * drop * shortest
     return is_plain
+
+
+def _join_twins(runs: IntArray, depth: FloatArray) -> IntArray:
+    """Join falls of a bed that all but touch and have their bottoms near one another."""
+    if len(runs) == 0:
+        return runs
+    bottom = runs[:, 1] + np.array([depth[bed, i:j].argmax() for bed, i, j in runs], dtype=np.intp)
+    is_near = (runs[1:, 0] == runs[:-1, 0]) & (runs[1:, 1] - runs[:-1, 2] <= TWIN_GAP_S * FS_HZ)
+    is_near &= np.diff(bottom) <= TWIN_BOTTOMS_S * FS_HZ
+    first = np.flatnonzero(np.append(True, ~is_near))
+    last = np.append(first[1:], len(runs)) - 1
+    return np.column_stack((runs[first, :2], runs[last, 2]))
 
 
 def _are_shallow(runs: IntArray, depth: FloatArray) -> BoolArray:

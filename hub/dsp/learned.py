@@ -1,6 +1,6 @@
 """The learned detector of false signals: samples in, probabilities out, live and revised."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,8 @@ from hub.dsp.running import STEP_SAMPLES, BedIndex, Float32Array, RealArray, Row
 from hub.model import FS_HZ, BoolArray, FloatArray
 
 WEIGHTS: Final = SHIPPED / "false_signal.npz"
+SECOND: Final = SHIPPED / "false_signal_second.npz"
+"""A second network, which whole records can afford and live beds cannot."""
 LIVE_DELAY: Final = sum(LIVE_AHEAD) * STEP_SAMPLES
 REVISED_DELAY: Final = sum(REVISED_AHEAD) * STEP_SAMPLES
 """Samples by which the answers come later, besides the rest of their step."""
@@ -38,15 +40,18 @@ def load_network(path: Path | None = None) -> Network | None:
     KeyError, ValueError
         If the file is there but is not a weights file.
     """
-    return _read_network(find_weights(WEIGHTS.name) if path is None else path)
+    if path is not None:
+        return _read_network(path, None)
+    return _read_network(find_weights(WEIGHTS.name), find_weights(SECOND.name))
 
 
 @cache
-def _read_network(path: Path) -> Network | None:
+def _read_network(path: Path, second: Path | None) -> Network | None:
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as file:
-        return Network.from_arrays({key: file[key] for key in file.files})
+        network = Network.from_arrays({key: file[key] for key in file.files})
+    return network if second is None else replace(network, second=_read_network(second, None))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,7 +186,8 @@ def estimate_learned(
     ndarray, shape (n_beds, n_samples)
         NaN where `fhr` is.  What `LearnedStream` would have said of each sample by
         the end of the record: the last 298 s are not revised yet, and the last
-        28 s are decided at once.
+        28 s are decided at once.  What is revised is the mean of two networks, if
+        there is a second one.
     """
     n_beds, n = fhr.shape
     missing = -n % STEP_SAMPLES
@@ -204,13 +210,19 @@ def _estimate_group(network: Network, signals: Float32Array, *, is_revised: bool
     features, recurrent = FeatureStream(n_beds), RecurrentStream(network, n_beds)
     slow = network.revised if is_revised else network.live
     stream = HeadStream(slow, n_beds)
+    second = _Second(network.second, n_beds) if is_revised and network.second is not None else None
     settled: list[Float32Array] = []
     recent: list[Float32Array] = []
     n_kept = slow.reach // BLOCK_STEPS + 2
     for start in range(0, n_steps, BLOCK_STEPS):
         block = signals[..., start * STEP_SAMPLES : (start + BLOCK_STEPS) * STEP_SAMPLES]
-        joined = recurrent.push(_time_first(features.push(*block)))
-        settled.append(stream.push(joined))
+        described = _time_first(features.push(*block))
+        joined = recurrent.push(described)
+        answer = stream.push(joined)
+        if second is not None:
+            answer += second.push(described)
+            answer *= np.float32(0.5)
+        settled.append(answer)
         recent = [*recent, joined][-n_kept:]
     tail = np.concatenate(recent)[-slow.reach :]
     answers = [np.concatenate(settled)[slow.reach :]]
@@ -222,6 +234,17 @@ def _estimate_group(network: Network, signals: Float32Array, *, is_revised: bool
     along = AlongStream(n_beds).push(*signals[:2, :, -LIVE_DELAY - round(ALONG_S * FS_HZ) :])
     probability[:, newest] = _raise_along(probability[:, newest], along[:, -LIVE_DELAY:])
     return probability
+
+
+class _Second:
+    """What the second network says of whole records, revised."""
+
+    def __init__(self, network: Network, n_beds: int) -> None:
+        self._recurrent = RecurrentStream(network, n_beds)
+        self._head = HeadStream(network.revised, n_beds)
+
+    def push(self, features: Float32Array) -> Float32Array:
+        return self._head.push(self._recurrent.push(features))
 
 
 def _raise_along(probability: FloatArray, is_along: BoolArray) -> FloatArray:

@@ -104,6 +104,8 @@ class Network:
     now: Head
     live: Head
     revised: Head
+    second: "Network | None" = None
+    """Trained likewise from another start; whole records are revised by the mean of both."""
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Float32Array]) -> "Network":

@@ -28,6 +28,9 @@ APART_TWICE_BPM: Final = 10.0
 APART_SHARE: Final = 0.95
 DENIED: Final = 0.05
 """So little is said only of a trace that has a clear course of its own: it lies near the mother by chance."""
+UNCHECKED_AT: Final = 0.6
+"""So much is needed to mark a trace while there is no maternal rate to take it for: it keeps false episodes
+as rare as with one (E)."""
 PROBABILITY_DIGITS: Final = 2
 """More would be noise: matrix products of other shapes differ in the seventh digit."""
 PROBABILITY_OWN: Final = 0.4
@@ -51,11 +54,15 @@ def join_learned(false: FalseSignal, learned: FloatArray, fhr: FloatArray, mhr: 
     -------
     FalseSignal
         The rules' marks for coincidence and doubling stand unless the network is
-        sure of the fetus; their quicker guesses give way to its probability.  A
+        sure of the fetus; their quicker guesses give way to its probability, which
+        must reach 0.6 where there was no maternal rate for a minute.  A
         bradycardia that is the fetus' own by `find_own_bradycardia` is never marked
         by the network.  What the rules say of the state of coincidence is left alone.
     """
     learned = np.round(learned, PROBABILITY_DIGITS)
+    is_weak = (learned >= FALSE_AT) & (learned < UNCHECKED_AT)
+    if is_weak.any():
+        learned = np.where(is_weak & _is_unchecked(mhr), PROBABILITY_OWN, learned)
     probability = learned.copy()
     low = np.flatnonzero(((learned >= FALSE_AT) & (fhr < LOW_BPM)).any(axis=-1))
     if low.size:
@@ -77,11 +84,15 @@ def count_low_rates(false: FalseSignal, fhr: FloatArray, mhr: FloatArray) -> Fal
     is_low = (false.probability >= FALSE_AT) & (fhr < LOW_BPM)
     if not is_low.any():
         return false
-    last = find_last(np.isfinite(mhr))
-    is_unchecked = (last < 0) | (np.arange(fhr.shape[-1]) - last > OWN_S * FS_HZ)
     capped = np.minimum(false.probability, PROBABILITY_OWN)
-    counted = np.where(is_low & is_unchecked, capped, false.probability)
+    counted = np.where(is_low & _is_unchecked(mhr), capped, false.probability)
     return replace(false, probability=counted, shown=false.probability)
+
+
+def _is_unchecked(mhr: FloatArray) -> BoolArray:
+    """Say where there was no maternal rate for a minute."""
+    last = find_last(np.isfinite(mhr))
+    return np.asarray((last < 0) | (np.arange(mhr.shape[-1]) - last > OWN_S * FS_HZ))
 
 
 def find_own_bradycardia(fhr: FloatArray, mhr: FloatArray, is_marked: BoolArray) -> BoolArray:

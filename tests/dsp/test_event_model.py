@@ -226,7 +226,7 @@ def test_the_whole_analysis_uses_the_model_and_gives_the_same_answer_twice():
     first, second = analyse(fhr), analyse(fhr)
     assert first.decelerations
     assert first.decelerations == second.decelerations
-    assert first.algorithm.endswith("events 1")
+    assert first.algorithm.endswith("events 2")
 
 
 def contractions_of(toco: FloatArray, model: ContractionModel | None) -> int:

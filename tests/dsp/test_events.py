@@ -87,6 +87,19 @@ def test_a_small_quick_dip_is_none(hold_s: float, depth_bpm: float):
     assert decelerations(shape(300, 3, hold_s, 3, depth_bpm)) == []
 
 
+@pytest.mark.parametrize(
+    ("return_s", "between_s", "n_found"),
+    [(3, 40, 1), (15, 52, 2), (3, 100, 2)],
+    ids=["one contraction", "a real return", "bottoms far apart"],
+)
+def test_two_bottoms_of_one_fall_are_one_deceleration(return_s: float, between_s: float, n_found: int):
+    lasts_s = between_s - return_s
+    first, second = shape(300, 8, lasts_s - 16, 8, 40), shape(300 + between_s, 8, lasts_s - 16, 8, 30)
+    found = decelerations(np.minimum(first, second))
+    assert len(found) == n_found
+    assert found[-1].end_s == pytest.approx(300 + between_s + lasts_s, abs=4)
+
+
 def test_a_shallow_fall_counts_only_when_it_follows_contractions_regularly():
     fhr = LINE.copy()
     peaks = (150.0, 390.0, 630.0, 870.0)

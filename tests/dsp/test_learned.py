@@ -67,6 +67,17 @@ def test_how_the_stream_is_cut_does_not_matter(cuts: list[int]):
         np.testing.assert_allclose(joined, getattr(whole, name), atol=1e-5)
 
 
+def test_a_second_network_has_half_a_say_in_what_is_revised_and_none_in_what_is_newer():
+    first, other, signals = draw_network(), draw_network(seed=1), traces()
+    alone, both, second = (
+        estimate_learned(network, *signals) for network in (first, replace(first, second=other), other)
+    )
+    revised, newer = slice(0, N - REVISED_DELAY), slice(N - REVISED_DELAY, N)
+    np.testing.assert_allclose(both[:, revised], (alone[:, revised] + second[:, revised]) / 2, atol=1e-6)
+    assert np.nanmax(np.abs(both[:, revised] - alone[:, revised])) > 0.01
+    np.testing.assert_array_equal(both[:, newer], alone[:, newer])
+
+
 def test_a_whole_record_reads_as_the_stream_left_it():
     network, signals = draw_network(), traces()
     streamed = LearnedStream(network, 2).push(*signals)

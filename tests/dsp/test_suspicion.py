@@ -140,3 +140,13 @@ def test_suspected_signal_in_the_usual_range_is_taken_out_with_or_without_a_moth
     fhr = trace(135.0)
     suspected = join_learned(estimate_false_signal(fhr, NONE), np.full((1, N), 0.9), fhr, NONE)
     assert count_low_rates(suspected, fhr, NONE) is suspected
+
+
+@pytest.mark.parametrize(("probability", "is_marked"), [(0.55, False), (0.65, True)])
+def test_without_a_maternal_rate_more_is_needed_to_suspect(probability: float, is_marked: bool):
+    fhr, learned = trace(140.0), np.full((1, N), probability)
+    joined = join_learned(estimate_false_signal(fhr, NONE), learned, fhr, NONE)
+    assert ((joined.probability >= 0.5) == is_marked).all()
+    mhr = trace(80.0, seed=1)
+    checked = join_learned(estimate_false_signal(fhr, mhr), learned, fhr, mhr)
+    assert (checked.probability[0, MIN:] >= 0.5).all()
