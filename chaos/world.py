@@ -94,28 +94,33 @@ class Part:
     def kill(self) -> None:
         """End it at once and for good, as a power cut would (`kill -9`)."""
         if self._process is not None:
-            self._process.kill()
+            self._signal(signal.SIGKILL)
             self._process.wait()
 
     def freeze(self) -> None:
         """Stop it in the middle of whatever it does."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on, if it lives."""
         if self.is_running:
-            os.kill(self.pid, signal.SIGCONT)
+            self._signal(signal.SIGCONT)
 
     def end(self) -> None:
         """Ask it to end, and end it if it does not."""
         if not self.is_running or self._process is None:
             return
         self.thaw()
-        self._process.terminate()
+        self._signal(signal.SIGTERM)
         try:
             self._process.wait(END_S)
         except subprocess.TimeoutExpired:
             self.kill()
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Reach the process and what wraps it, such as faketime: they share a group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
 
     def cpu_s(self) -> float:
         """Processor time spent so far, s."""
