@@ -6,7 +6,7 @@ import random
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -14,8 +14,9 @@ from chaos.fuzz import run_fuzz
 from chaos.fuzz_atheris import run_atheris
 from chaos.fuzz_targets import all_targets
 from chaos.kills import run_kills
-from chaos.outages import EXPERIMENTS
+from chaos.outages import EXPERIMENTS, Outcome
 from chaos.overload import run_overload
+from chaos.repeats import run_repeats
 from chaos.ward import run_ward
 from chaos.world import HOST
 
@@ -121,6 +122,22 @@ def outage(
     given = {key: value for key, value in (("seconds", seconds), ("beds", beds)) if value is not None}
     with tempfile.TemporaryDirectory(prefix="ctg-chaos-") as scratch:
         outcome = EXPERIMENTS[name](folder or Path(scratch), **given)
+    _tell(outcome)
+
+
+@app.command()
+def repeats(
+    hours: Annotated[float, typer.Option(min=0.1, help="of one bed")] = 24.0,
+    seed: Annotated[int, typer.Option(help="the same seed shuffles alike")] = 1,
+    folder: FolderOption = None,
+) -> None:
+    """Send a day three times out of order, then once more; ends with 1 unless each frame is stored once."""
+    with tempfile.TemporaryDirectory(prefix="ctg-chaos-") as scratch:
+        outcome = run_repeats(folder or Path(scratch), hours=hours, seed=seed)
+    _tell(outcome)
+
+
+def _tell(outcome: Outcome) -> NoReturn:
     for key, value in outcome.figures.items():
         typer.echo(f"{key:30} {value:,.1f}" if isinstance(value, float) else f"{key:30} {value}")
     for what in outcome.wrong:

@@ -57,6 +57,11 @@ def compare(outboxes: Mapping[str, Path], dsn: str) -> list[Difference]:
     committed = {
         (site, bed): frames for site, path in outboxes.items() for bed, frames in read_outbox(path).items()
     }
+    return compare_frames(committed, dsn)
+
+
+def compare_frames(committed: Mapping[BedKey, dict[FrameKey, bytes]], dsn: str) -> list[Difference]:
+    """Compare the frames of some beds with the database."""
     stored = asyncio.run(_read_database(dsn, committed))
     return [_differ(key, frames, *stored[key]) for key, frames in sorted(committed.items())]
 
