@@ -17,6 +17,7 @@ from chaos.kills import run_kills
 from chaos.outages import EXPERIMENTS, Outcome
 from chaos.overload import run_overload
 from chaos.repeats import run_repeats
+from chaos.simulation import BrokenPromiseError, Simulation
 from chaos.ward import run_ward
 from chaos.world import HOST
 
@@ -46,6 +47,7 @@ def overload(
     raise typer.Exit(1 if result.lost else 0)
 
 
+PIECE_H = 50.0
 SeedOption = Annotated[
     int | None, typer.Option(help="the same seed does the same; drawn and told if not given")
 ]
@@ -106,6 +108,26 @@ def run(
     for line in report.lines():
         typer.echo(line)
     raise typer.Exit(0 if report.is_clean else 1)
+
+
+@app.command()
+def simulate(
+    hours: Annotated[float, typer.Option(min=1, help="simulated hours, over all seeds")] = 2000.0,
+    seed: Annotated[int, typer.Option(help="of the first 50 hours; the next have the next ones")] = 0,
+) -> None:
+    """Live hours of bad luck in an invented world; ends with 1 at the first promise that is broken."""
+    lived, frames, faults = 0.0, 0, 0
+    while lived < hours:
+        try:
+            tally = Simulation(seed).run(PIECE_H)
+        except BrokenPromiseError as broken:
+            typer.echo(str(broken), err=True)
+            raise typer.Exit(1) from broken
+        seed += 1
+        lived += tally.hours
+        frames += tally.frames
+        faults += sum(tally.faults.values())
+    typer.echo(f"{lived:,.0f} hours, {faults:,} faults, {frames:,} frames: each stored once, all drained")
 
 
 @app.command()
