@@ -13,7 +13,7 @@ from hub.dsp.classify import classify_window
 from hub.dsp.contractions import UterineActivity, find_contractions
 from hub.dsp.event_model import load_event_model
 from hub.dsp.events import find_accelerations, find_decelerations
-from hub.dsp.false_signal import FalseSignal, estimate_false_signal
+from hub.dsp.false_signal import PROBABILITY_COINCIDENT, FalseSignal, estimate_false_signal
 from hub.dsp.features import FALSE_AT, BedFindings, compute_window_features, mark_events
 from hub.dsp.learned import estimate_learned, load_network
 from hub.dsp.quality import find_spikes, remove_impossible
@@ -48,6 +48,7 @@ def analyse(
     segment_offset_s: float = 0.0,
     modifiers: frozenset[str] = frozenset(),
     use_learned: bool = True,
+    is_scalp: bool = False,
 ) -> Analysis:
     """Analyse the heart rate of one fetus.
 
@@ -72,6 +73,8 @@ def analyse(
     use_learned : bool, optional
         Let the learned detector judge which signal is false, if its weights are
         there; else rules alone do.
+    is_scalp : bool, optional
+        The rate is from a scalp electrode, not from Doppler; see `remove_false`.
 
     Returns
     -------
@@ -113,6 +116,7 @@ def analyse(
         segment_offset_s=segment_offset_s,
         modifiers=[modifiers],
         use_learned=use_learned,
+        is_scalp=[is_scalp],
     )[0]
 
 
@@ -127,6 +131,7 @@ def analyse_beds(
     segment_offset_s: float = 0.0,
     modifiers: Sequence[frozenset[str]] | None = None,
     use_learned: bool = True,
+    is_scalp: Sequence[bool] | None = None,
 ) -> list[Analysis]:
     """Analyse many fetuses at once; each row gets the answer that `analyse` gives for it alone.
 
@@ -146,6 +151,8 @@ def analyse_beds(
         Background recorded by people.
     use_learned : bool, optional
         As in `analyse`.
+    is_scalp : sequence of bool, length n_beds, optional
+        Which rates are from a scalp electrode.
 
     Returns
     -------
@@ -164,6 +171,7 @@ def analyse_beds(
     n_beds, n_given = _check_call(rate, fs, segment_offset_s)
     weeks = _check_length("gestational_weeks", gestational_weeks, None, n_beds)
     backgrounds = _check_length("modifiers", modifiers, frozenset[str](), n_beds)
+    scalp: BoolArray = np.array(_check_length("is_scalp", is_scalp, False, n_beds), np.bool_)
 
     source = _grid_index(n_given, fs)
     toco_4, mhr_4, iup_4 = (x[:, source] for x in channels)
@@ -171,7 +179,7 @@ def analyse_beds(
     mother = remove_impossible(mhr_4)
     network = load_network() if use_learned else None
     learned = None if network is None else estimate_learned(network, remove_impossible(raw), mother, toco_4)
-    clean, false = remove_false(raw, mother, learned)
+    clean, false = remove_false(raw, mother, learned, scalp)
     activity = find_activity(toco_4, iup_4)
     baseline = estimate_baseline(clean)
     accelerations, decelerations = find_events(clean, baseline, activity, weeks)
@@ -253,23 +261,44 @@ def _given_index(n_given: int, n: int, fs: float) -> npt.NDArray[np.intp]:
 
 
 def remove_false(
-    raw: FloatArray, mhr: FloatArray, learned: FloatArray | None = None
+    raw: FloatArray,
+    mhr: FloatArray,
+    learned: FloatArray | None = None,
+    is_scalp: BoolArray | None = None,
 ) -> tuple[FloatArray, FalseSignal]:
     """Take out what is no signal or not the fetus; the probabilities say what was taken out and why.
 
     `learned` are the probabilities of the learned detector; without them rules decide alone.
+    What comes from a scalp electrode, rows of `is_scalp`, is left to the 60-second rule of
+    coincidence: doubling and halving are Doppler's, and the detector has learned Doppler only.
     """
     possible = remove_impossible(raw)
     spikes = find_spikes(possible)
     steady = np.where(spikes, np.nan, possible)
     false = estimate_false_signal(steady, mhr)
+    rules_alone = false
     if learned is not None:
         false = count_low_rates(join_learned(false, learned, possible, mhr), possible, mhr)
+    if is_scalp is not None and is_scalp.any():
+        false = _keep_scalp(rules_alone, false, is_scalp)
     is_wrong = spikes | (np.isfinite(raw) & ~np.isfinite(possible))
     probability = np.where(is_wrong, 1.0, false.probability)
     shown = None if false.shown is None else np.where(is_wrong, 1.0, false.shown)
     clean = np.where(probability >= FALSE_AT, np.nan, steady)
     return clean, replace(false, probability=probability, shown=shown)
+
+
+def _keep_scalp(rules_alone: FalseSignal, joined: FalseSignal, is_scalp: BoolArray) -> FalseSignal:
+    """Let only the 60-second rule speak of rows from a scalp electrode."""
+    rows = is_scalp[:, None]
+    by_minute = rules_alone.probability == PROBABILITY_COINCIDENT
+    kept = np.where(by_minute | np.isnan(rules_alone.probability), rules_alone.probability, 0.0)
+    return replace(
+        joined,
+        probability=np.where(rows, kept, joined.probability),
+        is_doubling_halving=joined.is_doubling_halving & ~rows,
+        shown=None if joined.shown is None else np.where(rows, kept, joined.shown),
+    )
 
 
 def find_events(

@@ -74,6 +74,8 @@ class Signals:
     mhr: FloatArray
     iup: FloatArray
     gestational_weeks: Sequence[float | None]
+    is_scalp: Sequence[bool] | None = None
+    """Which rates are from a scalp electrode; see `hub.dsp.analyse.remove_false`."""
 
 
 class LiveAnalysis:
@@ -141,10 +143,14 @@ class LiveAnalysis:
             signals.fhr[:, max(tail.start - round(JUMP_REACH_S * FS_HZ), 0) :]
         )
         is_restless |= self._follow_learned(plans, rows, ends, signals, n - tail.start)
+        is_scalp: BoolArray = np.zeros(rows.size, np.bool_)
+        if signals.is_scalp is not None:
+            is_scalp = np.array(signals.is_scalp, np.bool_)
         together = -(-np.count_nonzero(is_restless) // _REMOVE_TOGETHER) or 1
         for k in np.array_split(np.flatnonzero(is_restless), together):
             learned = None if self._learned is None else self._learned.read(rows[k], first[k], signals.fhr[k])
-            _, judged = remove_false(signals.fhr[k], remove_impossible(signals.mhr[k]), learned)
+            mother = remove_impossible(signals.mhr[k])
+            _, judged = remove_false(signals.fhr[k], mother, learned, is_scalp[k])
             fresh[k] = pack_false(judged)[:, tail]
         packed[:, tail] = np.where(is_new, fresh, packed[:, tail])
         write_ring(past.false, rows, first + tail.start, packed[:, tail])

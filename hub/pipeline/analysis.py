@@ -55,6 +55,8 @@ class FetusWork:
     samples: npt.NDArray[np.float32]
     """Shape (channels, plan.n_samples); shared by the rows of a bed."""
     gestational_weeks: float | None
+    is_scalp: bool = False
+    """The rate is from a scalp electrode at the moment."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,6 +153,7 @@ def _update(live: LiveAnalysis, group: Sequence[FetusWork]) -> dict[int, LiveRea
         mhr=channel(_COLUMN[Channel.MHR]),
         iup=channel(_COLUMN[Channel.IUP]),
         gestational_weeks=[one.gestational_weeks for one in group],
+        is_scalp=[one.is_scalp for one in group],
     )
     plans = [one.plan for one in group]
     return dict(zip((plan.row for plan in plans), live.push(plans, signals), strict=True))

@@ -21,6 +21,7 @@ from hub.model import (
     MonitorStatus,
     SignalQuality,
     SiteStatus,
+    Transducer,
     WaveFrame,
 )
 from hub.pipeline.gate import LiveGate
@@ -94,6 +95,8 @@ class Bed:
     live_since_ms: int | None = None
     """Start of the first live frame that this worker saw, on the site's clock."""
     quality: dict[int, SignalQuality] = field(default_factory=dict)
+    transducers: dict[int, Transducer] = field(default_factory=dict)
+    """What measures each fetus, as of the newest frame."""
     fetuses: dict[int, FetusRecord] = field(default_factory=dict)
     events: deque[BedEvent] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     analysis: BedAnalysis | None = None
@@ -151,6 +154,7 @@ class Bed:
             number = FETUS_CHANNELS.get(block.channel)
             if number is None:
                 continue
+            self.transducers[number] = block.transducer
             self.quality[number] = SignalQuality(int(to_quality(block)[-1]))
             if not self.fetus_has_signal(number) and np.isfinite(to_values(block)).any():
                 self.fetus(number).has_signal = True

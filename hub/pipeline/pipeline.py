@@ -28,6 +28,7 @@ from hub.model import (
     Lane,
     LevelSpan,
     SiteStatus,
+    Transducer,
     WaveEntry,
     WaveFrame,
 )
@@ -373,7 +374,8 @@ class Pipeline:
                 if is_live_only:
                     spans[key][:, late_ms > 0] = np.nan
             weeks = bed.state.gestational_weeks if bed.state else None
-            work.append(FetusWork(bed.site, bed.bed, number, plan, is_live_only, spans[key], weeks))
+            is_scalp = bed.transducers.get(number) is Transducer.DECG
+            work.append(FetusWork(bed.site, bed.bed, number, plan, is_live_only, spans[key], weeks, is_scalp))
         head = int(self._ring.heads[bed.row])
         ends = [plan.end for _, plan, _ in plans]
         # A bed that is behind goes on at once; else it is due when its next 10 s are full.

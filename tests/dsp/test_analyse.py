@@ -137,6 +137,23 @@ def test_the_mothers_rate_is_never_a_level():
     assert result.is_coincidence_checked
 
 
+def test_a_scalp_electrode_is_not_suspected_of_what_doppler_does():
+    fhr = healthy() - 68.0
+    fhr[20 * MIN : 22 * MIN] *= 2.0
+    by_doppler, by_scalp = analyse(fhr), analyse(fhr, is_scalp=True)
+    assert (by_doppler.false_signal[20 * MIN : 22 * MIN] > 0.5).mean() > 0.25
+    assert np.nanmax(by_scalp.false_signal[21 * MIN :]) < 0.5
+
+
+def test_a_scalp_electrode_that_picks_up_the_mother_is_found_out():
+    mhr = 84.0 + np.random.default_rng(0).normal(0, 2.0, N)
+    fhr = healthy()
+    fhr[10 * MIN :] = mhr[10 * MIN :]
+    result = analyse(fhr, toco(), mhr, is_scalp=True)
+    assert [c.level for c in result.segments[1:]] == [None] * 3
+    assert (result.false_signal[11 * MIN :] >= 0.5).mean() > 0.9
+
+
 def test_without_a_maternal_rate_the_check_is_said_to_be_missing():
     assert not analyse(healthy()).is_coincidence_checked
     assert not analyse(healthy(), mhr=np.full(N, np.nan)).is_coincidence_checked

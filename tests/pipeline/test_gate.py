@@ -254,3 +254,21 @@ def test_beds_without_room_are_named_as_long_as_they_send():
     assert hub.live(other) is None
     assert hub.pipeline.unwatched(30.0) == [("h", "b2")]
     assert hub.pipeline.unwatched(61.0) == []
+
+
+def test_the_analysis_is_told_what_measures_the_fetus():
+    """A rate that doubles is taken out when it comes by Doppler, and counts when it comes by electrode."""
+    suspected = {}
+    for transducer in (Transducer.ULTRASOUND, Transducer.DECG):
+        pipeline = Pipeline(boot_id="test", capacity_beds=4)
+        for k in range(660):
+            rate = (142.0 if 480 <= k < 600 else 71.0) + 2.0 * np.sin(k / 3)
+            block = samples_from_values(Channel.FHR1, [rate] * 4, transducer=transducer)
+            frame = replace(second(k, rate), channels=(block,))
+            pipeline.push_frame(frame, lane=Lane.LIVE, arrived_ms=frame.end_ms, now_s=k + 1.0)
+        pipeline.accept(run_analysis(pipeline.due_windows()), T0_MS + 660_000)
+        (view,) = pipeline.views(None, now_s=660.0, with_analysis=True)
+        assert view.analysis is not None
+        suspected[transducer] = sum(b - a for a, b in view.analysis.fetuses[0].suspect_spans_s)
+    assert suspected[Transducer.ULTRASOUND] > 20
+    assert suspected[Transducer.DECG] == 0
