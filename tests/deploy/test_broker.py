@@ -57,12 +57,17 @@ async def test_the_hub_reads_all_that_a_site_writes_and_nothing_of_a_site_that_w
     password = deployment.add_site("h001")
     deployment.add_site("h002")
     broker = deployment.start_broker("internal.conf")
-    own = [topic("h001", None, TopicKind.STATUS), *(topic("h001", "bed1", kind) for kind in SITE_WRITES)]
+    of_site = (TopicKind.STATUS, TopicKind.HEALTH, TopicKind.TIME)
+    own = [
+        *(topic("h001", None, kind) for kind in of_site),
+        *(topic("h001", "bed1", kind) for kind in SITE_WRITES),
+    ]
     foreign = [one.replace("h001", "h002") for one in own]
     forged = [
         "ctg/v1/h001/bed1/ack",
         "ctg/v1/h001/bed1/advice",
         "ctg/v1/h001/cmd",
+        "ctg/v1/h001/credit",
         "elsewhere",
         "$SYS/broker/x",
     ]
@@ -78,6 +83,7 @@ async def test_an_ack_reaches_its_own_site_and_no_other_and_comes_from_the_hub_a
     passwords = {name: deployment.add_site(name) for name in ("h001", "h002")}
     broker = deployment.start_broker("internal.conf")
     downward = (TopicKind.ACK, TopicKind.ADVICE)
+    to_site = (TopicKind.CREDIT, TopicKind.CMD, TopicKind.TIME)
     async with (
         broker.client("hub", deployment.variables["CTG_MQTT_PASSWORD"]) as hub,
         broker.client("h001", passwords["h001"]) as first,
@@ -90,6 +96,8 @@ async def test_an_ack_reaches_its_own_site_and_no_other_and_comes_from_the_hub_a
         for name in ("h002", "h001"):
             for kind in downward:
                 await hub.publish(topic(name, "bed1", kind), b"{}", qos=1)
+            for kind in to_site:
+                await hub.publish(topic(name, None, kind), b"{}", qos=1)
         seen: dict[str, set[str]] = {}
         for name, site in (("h001", first), ("h002", second)):
             last = topic(name, "last", TopicKind.ACK)
@@ -100,7 +108,13 @@ async def test_an_ack_reaches_its_own_site_and_no_other_and_comes_from_the_hub_a
                     if str(message.topic) == last:
                         break
                     seen[name].add(str(message.topic))
-    assert seen == {name: {topic(name, "bed1", kind) for kind in downward} for name in passwords}
+    assert seen == {
+        name: {
+            *(topic(name, "bed1", kind) for kind in downward),
+            *(topic(name, None, kind) for kind in to_site),
+        }
+        for name in passwords
+    }
 
 
 @pytest.mark.parametrize(
