@@ -113,3 +113,41 @@ async def test_a_flood_of_backfill_leaves_room_for_what_is_live_and_says_what_st
     assert sum(recorder.offer_frame(live) for _ in range(MAX_FRAMES)) == MAX_FRAMES - MAX_FILL_FRAMES
     assert recorder.standstill_s > 0.0
     journal.close()
+
+
+async def test_a_frame_that_claims_the_identity_of_another_is_told_with_its_bed(
+    postgres_dsn: str,  # noqa: F811  # a fixture
+    tmp_path: Path,
+):
+    store = await Store.open(postgres_dsn)
+    journal = AlertJournal(tmp_path)
+    told: list[tuple[str, str]] = []
+
+    async def publish(_site: str, _bed: str, _ack: Ack) -> bool:
+        return True
+
+    recorder = Recorder(
+        store,
+        publish,
+        lambda name, pending: Stage(name, Clock(), pending),
+        journal,
+        lambda site, bed: told.append((site, bed)),
+    )
+    frame = bytes.fromhex("c7100000000700000000019a9f58fa800419020101104230423142344236")
+    row = FrameRow("h1", "b1", 7, 0, 1_763_610_000_000, 1_763_610_001_000, Lane.LIVE, 5, frame)
+    other = frame[:-1] + b"\x37"
+    for one in (row, row, replace(row, payload=other), replace(row, bed="b2", payload=other)):
+        recorder.offer_frame(one)
+    writing = asyncio.create_task(recorder.write_frames())
+    try:
+        for _ in range(400):
+            if not recorder.frame_stage.pending:
+                break
+            await asyncio.sleep(0.05)
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+    assert told == [("h1", "b1")]
+    assert recorder.conflicting_frames == 1
+    journal.close()
+    await store.close()
