@@ -209,6 +209,8 @@ class InletTarget:
         """Take a topic, a zero byte and a payload as one message; check the alerts now and then."""
         where, _, body = payload.partition(b"\0")
         self._inlet.take(where.decode("utf-8", "replace"), body)
+        while self._inlet.take_filled():
+            pass
         self._count += 1
         if self._count % FRESH_AFTER == 0:
             self._recorder._frames.clear()  # noqa: SLF001  # nobody writes here

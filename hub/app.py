@@ -203,7 +203,7 @@ class Hub:
     def _fill_capacity(self, live_per_s: float) -> float:
         recorder = self.recorder
         return free_capacity(
-            queued=recorder.frame_stage.pending,
+            queued=recorder.frame_stage.pending + self.inlet.fill_waiting,
             standstill_s=recorder.standstill_s,
             is_failing=recorder.is_failing,
             live_per_s=live_per_s,
@@ -370,6 +370,7 @@ async def _work(settings: Settings) -> None:
             group.create_task(hub.run_seconds(), name="second")
             group.create_task(hub.run_analyses(), name="analysis")
             group.create_task(hub.run_compaction(), name="compaction")
+            group.create_task(hub.inlet.run_fill(), name="fill")
             group.create_task(hub.desk.run_answers(), name="answers")
             group.create_task(hub.desk.run_credits(), name="credits")
             recorder = hub.recorder

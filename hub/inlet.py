@@ -1,7 +1,9 @@
 """From a broker message to pipeline, recorder and live push; what is malformed is counted, no more."""
 
+import asyncio
 import logging
-from typing import Any
+from collections import deque
+from typing import Any, Final, NoReturn
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -30,12 +32,22 @@ _log = logging.getLogger(__name__)
 MAX_SITES_COUNTED = 1000
 """Sites with counters of their own; a flood of invented site names ends up in one."""
 
+FILL_AT_ONCE: Final = 50
+"""Frames of the fill lane between two looks at what is live: about 2 ms."""
+
+MAX_FILL_WAITING: Final = 20_000
+"""Filled frames that wait for their turn; beyond it a message is refused, and its site sends it again."""
+
 MAX_LOGGED = 200
 """Characters of a complaint that are logged: enough for the place and what was expected."""
 
 
 class Inlet:
-    """Takes each message in the moment it is read: decodes, pushes, returns, and never raises WireError."""
+    """Takes each message in the moment it is read: decodes, pushes, returns, and never raises WireError.
+
+    Frames of the fill lane are laid by and taken a few at a time by `run_fill`, so that what is
+    live never waits behind an hour of what is not.
+    """
 
     def __init__(
         self,
@@ -56,10 +68,17 @@ class Inlet:
         self._stage = stage
         self._seen_errors: set[tuple[str, str]] = set()
         self._new_events: dict[str, list[BedEvent]] = {}
+        self._filled: deque[tuple[str, str, bytes]] = deque()
+        self._has_filled = asyncio.Event()
         self._frames = Counter("ctg_frames", "Wave frames taken", ["lane"], registry=registry)
         self._errors = Counter(
             "ctg_wire_errors", "Messages that broke the protocol", ["site", "kind"], registry=registry
         )
+
+    @property
+    def fill_waiting(self) -> int:
+        """Frames of the fill lane that wait for their turn."""
+        return len(self._filled)
 
     def take(self, topic: str, payload: bytes) -> None:
         """Take one message of the broker."""
@@ -107,11 +126,30 @@ class Inlet:
                 pass  # ours: cmd, credit
 
     def _take_fill(self, site: str, bed: str, payload: bytes) -> None:
-        for frame in decode_fill(payload):
+        frames = decode_fill(payload)
+        if len(self._filled) + len(frames) > MAX_FILL_WAITING:
+            self._recorder.refused_frames += len(frames)
+            return
+        self._filled.extend((site, bed, frame) for frame in frames)
+        self._has_filled.set()
+
+    async def run_fill(self) -> NoReturn:
+        """Take what waits of the fill lane, for ever, letting everything else in between."""
+        while True:
+            if not self.take_filled():
+                self._has_filled.clear()
+                await self._has_filled.wait()
+            await asyncio.sleep(0)
+
+    def take_filled(self) -> int:
+        """Take the next few frames of the fill lane; gives how many still wait."""
+        for _ in range(min(FILL_AT_ONCE, len(self._filled))):
+            site, bed, frame = self._filled.popleft()
             try:
                 self._take_frame(site, bed, frame, Lane.FILL)
             except WireError as error:  # one bad frame does not spoil the others of its message
                 self._count(site, f"{site}/{bed}", error)
+        return len(self._filled)
 
     def _take_frame(self, site: str, bed: str, payload: bytes, lane: Lane) -> None:
         frame = decode_wave(payload, site=site, bed=bed)

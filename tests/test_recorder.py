@@ -133,7 +133,7 @@ async def test_a_frame_that_claims_the_identity_of_another_is_told_with_its_bed(
         journal,
         lambda site, bed: told.append((site, bed)),
     )
-    frame = bytes.fromhex("c7100000000700000000019a9f58fa800419020101104230423142344236")
+    frame = bytes.fromhex("c7100000000700000000019a9f58fa800419010101104230423142344236")
     row = FrameRow("h1", "b1", 7, 0, 1_763_610_000_000, 1_763_610_001_000, Lane.LIVE, 5, frame)
     other = frame[:-1] + b"\x37"
     for one in (row, row, replace(row, payload=other), replace(row, bed="b2", payload=other)):
