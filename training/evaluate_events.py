@@ -1,49 +1,33 @@
-"""Measure the event model by cross-validation: `python -m training.evaluate_events --data DIR`.
+"""Measure the event model alone, over several partitions: `python -m training.evaluate_events --data DIR`.
 
-Prints the tables of docs/events.md.  No record is judged by a model that saw it, but
-for the last table, in which records of another hospital are judged by all of FHRMA.
+Prints tables of docs/events.md; `make accuracy` measures the analysis as a whole, and live.
+No record is judged by a model that saw it: in the last table, where those of another
+hospital are judged by all of FHRMA, too.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from hub.dsp.baseline import estimate_baseline
 from hub.dsp.contraction_model import ContractionModel
-from hub.dsp.contractions import UterineActivity, find_contractions
+from hub.dsp.contractions import find_contractions
 from hub.dsp.event_model import Forest
-from hub.model import FS_HZ, FloatArray
+from hub.model import FloatArray
 from training.event_records import KINDS, Record, describe_peaks_of, find_all, load_records, to_spans
-from training.event_scores import MIN_OVERLAP_S, Counts, count, count_clear, interval_of_f
+from training.event_scores import Counts, count, count_clear, interval_of_f
 from training.train_events import Arrays, describe_all, fit_contractions, fit_events
 
 N_FOLDS = 5
-RING_S = 40 * 60
-"""What a live analysis sees."""
-HOP_S = 60
-DECIDED_S = (120.0, 180.0)
-"""A live decision is the one that stands when the event ended this long ago."""
 NAMES = {"rise": "accelerations", "fall": "decelerations"}
 
 T = TypeVar("T")
 Models = Mapping[str, Forest]
 Found = dict[str, dict[str, FloatArray]]
 """Kind, then name of the record: start and end of what was found, in s."""
-
-
-@dataclass(frozen=True)
-class Live:
-    """The windows that a live analysis would have seen of one record."""
-
-    fhr: FloatArray
-    baseline: FloatArray
-    activity: UterineActivity
-    origin_s: FloatArray
 
 
 def main() -> None:
@@ -63,7 +47,6 @@ def main() -> None:
 def _evaluate_events(records: Sequence[Record], n_partitions: int, n_halves: int) -> None:
     described = describe_all(records)
     activity = {r.name: find_contractions(r.toco[None]) for r in records}
-    live = {r.name: _cut_live(r) for r in records}
 
     def fit(names: Sequence[str]) -> Models:
         return _read(fit_events(described, names))
@@ -72,19 +55,14 @@ def _evaluate_events(records: Sequence[Record], n_partitions: int, n_halves: int
         found = find_all(record.fhr[None], record.baseline[None], activity[record.name], models)
         return {kind: rows[0] for kind, rows in found.items()}
 
-    def find_live(record: Record, models: Models) -> dict[str, FloatArray]:
-        return _decide_live(live[record.name], models)
-
-    _say("| FHRMA, 44 records | F (sensitivity / precision) | 95 % over records | clear events | live |")
-    _say("|---|---|---|---|---|")
+    _say("| FHRMA, 44 records | F (sensitivity / precision) | 95 % over records | clear events |")
+    _say("|---|---|---|---|")
     by_rules = _all_by(records, lambda r: find(r, {}))
-    live_by_rules = _all_by(records, lambda r: find_live(r, {}))
     for kind in KINDS:
-        _say_row(f"{NAMES[kind]}, rules", records, kind, [by_rules], live_by_rules)
+        _say_row(f"{NAMES[kind]}, rules", records, kind, [by_rules])
     runs = [_cross_validate(records, fit, find, seed) for seed in range(n_partitions)]
-    lives = _cross_validate(records, fit, find_live, 0)
     for kind in KINDS:
-        _say_row(f"{NAMES[kind]}, model", records, kind, runs, lives)
+        _say_row(f"{NAMES[kind]}, model", records, kind, runs)
     _say("")
     _say(
         f"| Trained on a random half, judged on the other, {n_halves} times | mean F | SD | lowest | rules |"
@@ -144,37 +122,6 @@ def _find_in(record: Record, models: Models) -> dict[str, FloatArray]:
     return {kind: rows[0] for kind, rows in found.items()}
 
 
-def _cut_live(record: Record) -> Live:
-    hop, length = round(HOP_S * FS_HZ), round(RING_S * FS_HZ)
-    ends = np.append(np.arange(hop, record.fhr.size, hop), record.fhr.size)
-
-    def cut(signal: FloatArray) -> FloatArray:
-        padded = np.concatenate((np.full(length, np.nan), signal))
-        return np.stack([padded[end : end + length] for end in ends])
-
-    fhr = cut(record.fhr)
-    baseline = estimate_baseline(fhr)
-    return Live(fhr, baseline, find_contractions(cut(record.toco)), (ends - length) / FS_HZ)
-
-
-def _decide_live(live: Live, models: Models) -> dict[str, FloatArray]:
-    found = find_all(live.fhr, live.baseline, live.activity, models)
-    return {kind: _decide_kind(live, rows) for kind, rows in found.items()}
-
-
-def _decide_kind(live: Live, rows: Sequence[FloatArray]) -> FloatArray:
-    decided: list[tuple[float, float]] = []
-    for k, (origin_s, spans_s) in enumerate(zip(live.origin_s, rows, strict=True)):
-        latest = DECIDED_S[0] if k < len(rows) - 1 else 0.0
-        for start_s, end_s in spans_s:
-            if not latest <= RING_S - end_s < DECIDED_S[1]:
-                continue
-            span = (float(start_s + origin_s), float(end_s + origin_s))
-            if all(min(span[1], d[1]) - max(span[0], d[0]) <= MIN_OVERLAP_S for d in decided[-4:]):
-                decided.append(span)
-    return np.array(decided).reshape(-1, 2)
-
-
 def _cross_validate(
     records: Sequence[Record],
     fit: Callable[[Sequence[str]], T],
@@ -225,14 +172,14 @@ def _pool(records: Sequence[Record], kind: str, found: Found) -> Counts:
     return sum((_count(r, kind, found) for r in records), Counts())
 
 
-def _say_row(name: str, records: Sequence[Record], kind: str, runs: Sequence[Found], live: Found) -> None:
+def _say_row(name: str, records: Sequence[Record], kind: str, runs: Sequence[Found]) -> None:
     pooled = [_pool(records, kind, found) for found in runs]
     low, high = interval_of_f([_count(r, kind, runs[0]) for r in records])
     clear = np.mean([_rate_clear(records, kind, found) for found in runs], axis=0)
     spread = f", SD {np.std([c.f for c in pooled]):.3f}" if len(pooled) > 1 else ""
     _say(
         f"| {name} | {_mean_of(pooled)}{spread} | {low:.3f} to {high:.3f} "
-        f"| {clear[0]:.3f} ({clear[1]:.2f} / {clear[2]:.2f}) | {_pool(records, kind, live)} |"
+        f"| {clear[0]:.3f} ({clear[1]:.2f} / {clear[2]:.2f}) |"
     )
 
 
