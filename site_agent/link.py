@@ -27,6 +27,8 @@ LONGEST_RETRY_S: Final = 10.0
 ANSWER_S: Final = 30.0
 """Longest wait for any one answer; the send window gives a silent line up long before."""
 CONNECT_S: Final = 15.0
+"""Each time in a row that this was not enough, twice as long: a line may take many seconds for one answer."""
+LONGEST_CONNECT_S: Final = 60.0
 LONGEST_IN_FLIGHT: Final = 300
 
 
@@ -45,8 +47,9 @@ class BrokerAddress:
 class Line:
     """One connection, held for ever.
 
-    `greet(line)` runs on each new connection before it counts as up; what it publishes is
-    there before anything else.  `on_message(topic, payload)` must neither raise nor wait.
+    What `greet()` gives is published, retained, on each new connection before anything else; its
+    answers are not waited for: on a slow line each would cost seconds.
+    `on_message(topic, payload)` must neither raise nor wait.
     """
 
     def __init__(  # each is a fact of the connection, and all are named where it is made
@@ -56,7 +59,7 @@ class Line:
         *,
         topics: Sequence[str] = (),
         will: aiomqtt.Will | None = None,
-        greet: Callable[["Line"], Awaitable[None]] | None = None,
+        greet: Callable[[], Sequence[tuple[str, bytes]]] = tuple,
         on_up: Callable[[], None],
         on_down: Callable[[], None],
         on_message: Callable[[str, bytes], None] | None = None,
@@ -78,7 +81,7 @@ class Line:
 
     @property
     def is_up(self) -> bool:
-        """Whether the broker took the connection and the greeting."""
+        """Whether the broker took the connection."""
         return self._is_up
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> bool:
@@ -113,23 +116,25 @@ class Line:
 
     async def run(self) -> None:
         """Connect, stay, connect again with a capped back-off, until cancelled."""
-        retry_s = FIRST_RETRY_S
+        retry_s, connect_s = FIRST_RETRY_S, CONNECT_S
         was_up = True
         while True:
             self.generation += 1
             self._ending = asyncio.Event()
             client = self._make_client(self.generation)
             try:
-                async with asyncio.timeout(CONNECT_S):
+                async with asyncio.timeout(connect_s):
                     await client.__aenter__()
                 _raise_if_cancelled()
+                was_up, retry_s, connect_s = True, FIRST_RETRY_S, CONNECT_S
                 try:
                     await self._serve(client)
-                    was_up, retry_s = True, FIRST_RETRY_S
                 finally:
                     await self._leave(client)
             except (aiomqtt.MqttError, OSError, TimeoutError, ValueError) as error:
                 self.why = str(error) or "no answer in time"
+                if isinstance(error, TimeoutError) or "timed out" in self.why:
+                    connect_s = min(2 * connect_s, LONGEST_CONNECT_S)
                 if was_up:
                     _log.warning("%s: no broker at %s:%d (%s), trying on", *self._words())
                 was_up = False
@@ -142,14 +147,8 @@ class Line:
         self._client = client
         lost = asyncio.ensure_future(_wait_for_loss(client))
         ending = asyncio.ensure_future(self._ending.wait())
+        hello = self._say_hello(client)
         try:
-            async with asyncio.timeout(CONNECT_S):
-                if self._topics:
-                    await client.subscribe([(topic, 1) for topic in self._topics])
-                    _raise_if_cancelled()
-                if self._greet is not None:
-                    await self._greet(self)
-                    _raise_if_cancelled()
             self._is_up = True
             self.why = "connected"
             _log.info("%s: connected to broker %s:%d", *self._words()[:3])
@@ -167,9 +166,26 @@ class Line:
             if self._is_up:
                 self._is_up = False
                 self._on_down()
-            for task in (lost, ending):
+            for task in (lost, ending, hello):
                 task.cancel()
-            await asyncio.gather(lost, ending, return_exceptions=True)
+            await asyncio.gather(lost, ending, hello, return_exceptions=True)
+
+    def _say_hello(self, client: aiomqtt.Client) -> asyncio.Future[None]:
+        """Subscribe and greet; tasks begin in the order in which they are made, so this goes out first."""
+        said: list[Awaitable[object]] = []
+        if self._topics:
+            topics = [(topic, 1) for topic in self._topics]
+            said.append(asyncio.ensure_future(client.subscribe(topics, timeout=ANSWER_S)))
+        for topic, payload in self._greet():
+            publishing = client.publish(topic, payload, qos=1, retain=True, timeout=ANSWER_S)
+            said.append(asyncio.ensure_future(publishing))
+        return asyncio.ensure_future(self._await_answers(said))
+
+    async def _await_answers(self, said: Sequence[Awaitable[object]]) -> None:
+        try:
+            await asyncio.gather(*said)
+        except (aiomqtt.MqttError, OSError, ValueError) as error:
+            self.renew(f"no answer to subscription and greeting: {error}", is_dead=True)
 
     async def _leave(self, client: aiomqtt.Client) -> None:
         """Say goodbye, but not for long."""
@@ -202,7 +218,7 @@ class Line:
             will=self._will,
             clean_session=True,  # the outbox is the queue, not the broker
             keepalive=address.keepalive_s,
-            timeout=CONNECT_S,
+            timeout=LONGEST_CONNECT_S,  # each wait has a shorter end of its own
             max_inflight_messages=LONGEST_IN_FLIGHT,
             queue_type=self._sink(generation),
             logger=_library_log,

@@ -32,10 +32,12 @@ class LinePulse:
         self.rtt_s: float | None = None
         self.least_rtt_s: float | None = None
         self.answered_s = 0.0
+        self._fruitless = 0
 
     def up(self, now_s: float) -> None:
         """Note a new connection."""
         self.is_up, self.answered_s = True, now_s
+        self._fruitless += 1
 
     def down(self) -> None:
         """Note that it is gone."""
@@ -44,6 +46,7 @@ class LinePulse:
     def answer(self, took_s: float, now_s: float) -> None:
         """Note an answer and how long it took."""
         self.answered_s = now_s
+        self._fruitless = 0
         self.rtt_s = took_s if self.rtt_s is None else self.rtt_s + _SMOOTHING * (took_s - self.rtt_s)
         # It may grow slowly, so that a line that became longer for good does not count as jammed for ever.
         self.least_rtt_s = min(took_s, (self.least_rtt_s or math.inf) * _LEAST_RTT_DRIFT)
@@ -56,8 +59,13 @@ class LinePulse:
 
     @property
     def patience_s(self) -> float:
-        """Silence after which the line counts as dead: under 10 s unless its answers always take long."""
-        return min(max(_FIRST_PATIENCE_S, 8 * (self.rtt_s or 0.0)), _LONGEST_PATIENCE_S)
+        """Silence after which the line counts as dead: under 10 s unless its answers always take long.
+
+        Each connection in a row that brought no answer is waited for twice as long: its first answer
+        is what tells how slow the line is.
+        """
+        first_s = _FIRST_PATIENCE_S * (1 << min(max(0, self._fruitless - 1), 4))
+        return min(max(first_s, 8 * (self.rtt_s or 0.0)), _LONGEST_PATIENCE_S)
 
 
 @dataclass(slots=True)

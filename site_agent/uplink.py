@@ -209,12 +209,12 @@ class Uplink:
         if self.events.sent(event.id, self._clock.now_s(), is_answered=is_answered):
             self._confirmed_events.append(event.id)
 
-    async def _greet(self, line: Line) -> None:
-        await self._publish_status(SiteState.ONLINE)
-        for bed, state in self._states():
-            await line.publish(
-                topic(self._site, bed, TopicKind.STATE), encode_json(state), qos=1, retain=True
-            )
+    def _greet(self) -> list[tuple[str, bytes]]:
+        where = topic(self._site, None, TopicKind.STATUS)
+        return [
+            (where, encode_json(self._status(SiteState.ONLINE))),
+            *((topic(self._site, bed, TopicKind.STATE), encode_json(state)) for bed, state in self._states()),
+        ]
 
     async def _publish_status(self, state: SiteState) -> None:
         where = topic(self._site, None, TopicKind.STATUS)

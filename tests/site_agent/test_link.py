@@ -37,14 +37,15 @@ class Held:
             "h012-live",
             topics=["ctg/v1/h012/+/ack"],
             will=aiomqtt.Will("ctg/v1/h012/status", b"gone", qos=1, retain=True),
-            greet=self._greet,
-            on_up=lambda: self._tell("up"),
+            greet=lambda: [("ctg/v1/h012/status", b"here")],
+            on_up=self._up,
             on_down=lambda: self._tell("down"),
             on_message=self._hear,
         )
 
-    async def _greet(self, line: Line) -> None:
-        await line.publish("ctg/v1/h012/status", b"here", retain=True)
+    def _up(self) -> None:
+        self.sending = asyncio.ensure_future(self.line.publish("ctg/v1/h012/bed1/event", b"after"))
+        self._tell("up")
 
     def _tell(self, what: str) -> None:
         self.told.append(what)
@@ -72,10 +73,12 @@ async def holding(port: int) -> AsyncIterator[Held]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_connection_is_greeted_before_it_counts_and_hears_its_topics(broker: Mosquitto):
+async def test_a_connection_is_greeted_before_anything_else_and_hears_its_topics(broker: Mosquitto):
     async with listening(broker.port) as listener, holding(broker.port) as held:
         await held.wait_for("up")
-        assert listener.of("status") == [b"here"]
+        await listener.wait_until(lambda: len(listener.messages) >= 2)
+        assert [payload for _, payload in listener.messages] == [b"here", b"after"]
+        assert await held.sending
         await listener.client.publish("ctg/v1/h012/bed1/ack", b"{}", qos=1)
         async with asyncio.timeout(5):
             while not held.heard:
@@ -116,7 +119,7 @@ async def test_a_cut_connection_leaves_its_last_will_and_an_orderly_one_does_not
         await held.wait_for("up")
         held.line.renew("a test", is_dead=False)
         await held.wait_for("up", "down", "up")
-        assert listener.of("status") == [b"here", b"here"]
+        await listener.wait_until(lambda: listener.of("status") == [b"here", b"here"])
         held.line.renew("a test", is_dead=True)
         await held.wait_for("up", "down", "up", "down", "up")
         await listener.wait_until(lambda: listener.of("status").count(b"here") == 3)
