@@ -58,12 +58,6 @@ ASK_S: Final = 5.0
 
 
 @dataclass(slots=True)
-class _Pending:
-    frame: Stored
-    since_s: float
-
-
-@dataclass(slots=True)
 class _Flight:
     """One message that the broker has not answered."""
 
@@ -83,7 +77,7 @@ class Window:
         self._pulse = {lane: LinePulse() for lane in Lane}
         self._beds: dict[str, dict[int, Stream]] = {}
         """By bed and epoch, epochs in the order of their age; only those with unconfirmed frames."""
-        self._pending: list[_Pending] = []
+        self._pending: list[tuple[Stored, float]] = []
         self._flushed_s = 0.0
         self._flights: dict[int, _Flight] = {}
         self._next_token = 1
@@ -168,7 +162,7 @@ class Window:
         if not frame.is_live:
             return
         if self._pulse[Lane.LIVE].is_up:
-            self._pending.append(_Pending(frame, now_s))
+            self._pending.append((frame, now_s))
             self._mark(frame.bed, frame.epoch, frame.seq, frame.seq, Lane.LIVE, now_s)
         else:
             self.counts.not_live += 1
@@ -201,8 +195,8 @@ class Window:
         self._pulse[lane].down()
         self._land([token for token, flight in self._flights.items() if flight.lane is lane], now_s)
         if lane is Lane.LIVE:
-            for waiting in self._pending:
-                self._give_up_live(waiting.frame, now_s)
+            for frame, _ in self._pending:
+                self._give_up_live(frame, now_s)
             self._pending = []
 
     def _expire(self, lane: Lane, before_s: float, now_s: float) -> None:
@@ -260,11 +254,11 @@ class Window:
 
     def _send_live(self, now_s: float) -> list[Action]:
         pulse = self._pulse[Lane.LIVE]
-        stale = [w for w in self._pending if now_s - w.since_s > FRESH_S + self.batch.span_s]
-        for waiting in stale:
-            self._give_up_live(waiting.frame, now_s)
-        if stale:
-            self._pending = [w for w in self._pending if w not in stale]
+        longest_s = FRESH_S + self.batch.span_s
+        for frame, since_s in self._pending:
+            if now_s - since_s > longest_s:
+                self._give_up_live(frame, now_s)
+        self._pending = [one for one in self._pending if now_s - one[1] <= longest_s]
         if not self._pending or not pulse.is_up:
             return []
         if self.batch.span_s > 1.0 and now_s - self._flushed_s < self.batch.span_s:
@@ -277,8 +271,7 @@ class Window:
         self._flushed_s = now_s
         self.counts.sent_live += len(sending)
         actions: list[Action] = []
-        for waiting in sending:
-            frame = waiting.frame
+        for frame, _ in sending:
             token = self._fly(Lane.LIVE, frame.bed, ((frame.epoch, frame.seq, frame.seq),), now_s)
             actions.append(SendLive(token, frame.bed, frame.epoch, frame.seq, frame.payload))
         return actions
