@@ -15,8 +15,10 @@ _log = logging.getLogger(__name__)
 LOOK_S: Final = 2.0
 DISK_STUCK_S: Final = 60.0
 """A cheap card may pause for many seconds; no disk pauses for a minute."""
-LINE_STUCK_S: Final = 120.0
-"""A line that is down tries again at least each half minute, with a number of its own."""
+LAST_LOOK_S: Final = 5.0
+PAUSE_S: Final = 15.0
+LINE_STUCK_S: Final = 150.0
+"""A line that is down tries again within 75 s at the most, each time with a new number."""
 
 
 class Supervisor:
@@ -26,20 +28,35 @@ class Supervisor:
         self._committer = committer
         self._lines = (uplink.live, uplink.fill)
         self._turned: dict[str, tuple[int, float]] = {}
+        self._looked_s = 0.0
 
     async def run(self) -> NoReturn:
         """Look every two seconds, for ever."""
         notify("READY=1")
         while True:
-            try:
-                async with asyncio.timeout(DISK_STUCK_S):
-                    await self._committer.ask(lambda _outbox: None)
-            except TimeoutError:
+            # The second look is for a process that was itself stopped meanwhile: its thread needs a moment.
+            if not await self._answers(DISK_STUCK_S) and not await self._answers(LAST_LOOK_S):
                 self._die(f"the outbox has not answered for {DISK_STUCK_S:.0f} s")
+            self._forget_after_pause()
             for line in self._lines:
                 self._watch(line)
             notify("WATCHDOG=1")
             await asyncio.sleep(LOOK_S)
+
+    async def _answers(self, within_s: float) -> bool:
+        try:
+            async with asyncio.timeout(within_s):
+                await self._committer.ask(lambda _outbox: None)
+        except TimeoutError:
+            return False
+        return True
+
+    def _forget_after_pause(self) -> None:
+        """Count no time in which this process, or its machine, stood still."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._looked_s > PAUSE_S:
+            self._turned.clear()
+        self._looked_s = now_s
 
     def _watch(self, line: Line) -> None:
         now_s = asyncio.get_running_loop().time()
