@@ -94,6 +94,8 @@ class Bed:
     """Monotonic time of the first check of this bed."""
     live_since_ms: int | None = None
     """Start of the first live frame that this worker saw, on the site's clock."""
+    live_again_ms: int = 0
+    """Start of the live frames since the last pause of a minute, on the site's clock."""
     quality: dict[int, SignalQuality] = field(default_factory=dict)
     transducers: dict[int, Transducer] = field(default_factory=dict)
     """What measures each fetus, as of the newest frame."""

@@ -34,6 +34,9 @@ SILENT_MS: Final = 3000
 COINCIDENCE_SEEN_S: Final = 60.0
 """The analysis needs this long to see a coincidence (clinical-rules section 6, E), so it began then."""
 
+PAUSE_MS: Final = round(COINCIDENCE_SEEN_S * 1000)
+"""After a longer pause of the live frames it may have begun with them."""
+
 Key = tuple[str, str]
 
 
@@ -181,8 +184,10 @@ def note_coincidence(bed: Bed, number: int, reading: LiveReading) -> None:
     if not is_seen and MonitorStatus.COINCIDENCE not in bed.status:
         record.coincident_since_ms = None
     elif record.coincident_since_ms is None:
-        lead_s = COINCIDENCE_SEEN_S if is_seen else 0.0
-        record.coincident_since_ms = reading.end * GRID_MS - round(lead_s * 1000)
+        end_ms = reading.end * GRID_MS
+        since_ms = end_ms - round((COINCIDENCE_SEEN_S if is_seen else 0.0) * 1000)
+        # A few seconds of signal after a pause do not tell of the minute before them.
+        record.coincident_since_ms = max(since_ms, min(bed.live_again_ms, end_ms))
 
 
 def _why_silent(site: Site | None, device: DeviceState | None) -> str:

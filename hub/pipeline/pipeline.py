@@ -36,6 +36,7 @@ from hub.pipeline.analysis import SEGMENT_S, BedResult, FetusResult, FetusWork, 
 from hub.pipeline.bed import Bed, FetusRecord, SegmentForm, Site
 from hub.pipeline.gate import CONTINUOUS_MS, Verdict
 from hub.pipeline.observe import (
+    PAUSE_MS,
     SILENT_MS,
     LiveSignals,
     level_observation,
@@ -161,6 +162,8 @@ class Pipeline:
         age_ms = bed.lag.age_ms(now_s * 1000)
         if age_ms is None or age_ms > SILENT_MS:
             bed.analysed_ms = arrived_ms  # live from here on: from here on an analysis is due
+        if age_ms is None or age_ms > PAUSE_MS:
+            bed.live_again_ms = frames[0].t0_ms
         bed.lag.push(frame.t0_ms, frame.end_ms, now_s * 1000, is_in_sequence=arrival is Arrival.NEXT)
         bed.clock_offset_ms = frame.end_ms - arrived_ms
         if bed.live_since_ms is None or frames[0].t0_ms < bed.live_since_ms:

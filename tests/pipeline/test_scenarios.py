@@ -134,6 +134,28 @@ def test_late_data_is_read_but_never_raises_a_live_alert(name: str):
     assert run.raised <= {"silent"}
 
 
+def test_a_coincidence_that_late_data_shows_waits_for_a_minute_of_its_own_live_signal():
+    """A site comes back: half an hour of the mother's rate is filled in, and goes on live."""
+    pipeline = Pipeline(boot_id="test", capacity_beds=4)
+    maker = FrameMaker(*KEY, epoch=7, source=scenario_source("maternal_capture", seed=12))
+    raised_after_s: list[int] = []
+    for second in range(2400):
+        is_late = second < 2280
+        now_ms, now_s = T0_MS + (2280 if is_late else second + 1) * 1000, 2280.0 if is_late else second + 1.0
+        payload = maker.make(second, T0_MS + second * 1000)
+        frame = decode_wave(with_backfill_flag(payload) if is_late else payload, site=KEY[0], bed=KEY[1])
+        lane = Lane.FILL if is_late else Lane.LIVE
+        pipeline.push_frame(frame, lane=lane, arrived_ms=now_ms, now_s=now_s)
+        if is_late:
+            continue
+        moves = pipeline.tick(now_ms, now_s)
+        if second % 5 == 4:
+            moves += pipeline.accept(run_analysis(pipeline.due_windows(0)), now_ms).transitions
+        raised_after_s += [second - 2279 for move in moves if move.alert.rule == "coincidence"]
+    assert raised_after_s
+    assert min(raised_after_s) >= 60
+
+
 def test_each_complete_segment_reaches_the_store_once():
     run = play(SCENARIOS["reassuring"], seed=15, duration_s=2400)
     starts = [one.origin_ms + round(one.classification.start_s * 1000) for one in run.segments]
