@@ -88,4 +88,4 @@ def test_a_replayed_record_ends_as_the_whole_record_reads():
     whole = analyse(fhr)
     told = [(d.onset_s + origin_s(reading), d.kind) for d in reading.decelerations]
     assert [kind for _, kind in told] == [d.kind for d in whole.decelerations]
-    assert [s for s, _ in told] == pytest.approx([d.onset_s for d in whole.decelerations], abs=2.0)
+    assert [s for s, _ in told] == pytest.approx([d.onset_s for d in whole.decelerations], abs=5.0)
