@@ -36,8 +36,6 @@ MOST_ASLEEP: Final = 3
 """Parts that are dead or frozen at the same time: with all of them there would be nothing to disturb."""
 TELL_EVERY: Final = 50
 WEIGHTS: Final = {"agent": 4, "hub": 2, "broker": 2, "database": 2}
-LONGEST_REST_S: Final = 8.0
-"""A part is left alone for up to this long after it began, so that faults meet starts and work alike."""
 
 LINE_FAULTS: Final[Sequence[Faults]] = (
     Faults(delay_s=0.5, jitter_s=0.4),
@@ -121,12 +119,14 @@ class Killer:
         report: KillReport,
         *,
         longest_freeze_s: float,
+        longest_rest_s: float,
     ) -> None:
         self._world = world
         self._lines = lines
         self._report = report
         self._rng = random.Random(report.seed)
         self._longest_freeze_s = longest_freeze_s
+        self._longest_rest_s = longest_rest_s
         self._parts: dict[str, list[Part]] = {
             "agent": [site.agent for site in sites],
             "hub": [world.hub],
@@ -196,7 +196,7 @@ class Killer:
         if is_freeze:
             part.thaw()
         part.start()
-        self._rests_until_s[part] = time.monotonic() + self._rng.uniform(0.0, LONGEST_REST_S)
+        self._rests_until_s[part] = time.monotonic() + self._rng.uniform(0.0, self._longest_rest_s)
 
     def _supervise(self) -> None:
         for kind in ("agent", "hub", "broker"):
@@ -231,14 +231,21 @@ def run_kills(
     beds: int = 2,
     pause_s: float = 1.5,
     longest_freeze_s: float = 60.0,
+    longest_rest_s: float = 8.0,
 ) -> KillReport:
-    """Kill and freeze agents, broker, hub and database so many times, and compare at the end."""
+    """Kill and freeze agents, broker, hub and database so many times, and compare at the end.
+
+    A part is left alone for up to `longest_rest_s` after it began, so that faults meet parts
+    that work as well as parts that start.
+    """
     report = KillReport(seed)
     begun_s = time.monotonic()
     with World(folder) as world, Lines(world.mqtt_port, sites, seed=seed) as lines:
         open_ = open_sites(world, [beds] * sites, broker_ports=lines.ports)
         wait_for_live(world, open_)
-        killer = Killer(world, open_, lines, report, longest_freeze_s=longest_freeze_s)
+        killer = Killer(
+            world, open_, lines, report, longest_freeze_s=longest_freeze_s, longest_rest_s=longest_rest_s
+        )
         killer.run(kills, pause_s=pause_s)
         ended_s = time.monotonic()
         for part in (world.broker, world.hub, *(site.agent for site in open_)):

@@ -32,7 +32,9 @@ def folder() -> Iterator[Path]:
 
 @pytest.mark.parametrize("seed", KEPT_SEEDS)
 def test_fifty_kills_lose_nothing_double_nothing_and_drain_in_ten_seconds(folder: Path, seed: int):
-    report = run_kills(folder, kills=50, seed=seed, sites=2, pause_s=0.6, longest_freeze_s=3.0)
+    report = run_kills(
+        folder, kills=50, seed=seed, sites=2, pause_s=0.4, longest_freeze_s=3.0, longest_rest_s=3.0
+    )
     told = "\n".join(report.lines())
     assert report.is_clean, told
     assert (report.lost, report.doubled) == (0, 0), told
