@@ -9,7 +9,6 @@ import fcntl
 import importlib.metadata
 import logging
 import os
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -46,8 +45,6 @@ from site_agent.uplink import Uplink
 _log = logging.getLogger(__name__)
 
 SWEEP_S: Final = 60.0
-RING_MS: Final = 21 * 60 * 1000
-"""Frames of each bed that stay at hand: a little over 20 minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +93,6 @@ class Agent:
         self._uplink.window.pace.own_rate = limits.fill_frames_per_s
         self._uplink.on_advice = self._take_advice
         self._beds = {bed.name: Bed(config.site, bed) for bed in config.beds}
-        self._rings: dict[str, deque[tuple[int, bytes]]] = {name: deque() for name in self._beds}
         self._advice: dict[str, ShownAdvice] = {}
         self._readers = self._make_readers()
         self._health = HealthTeller(
@@ -145,7 +141,7 @@ class Agent:
     # -------------------------------------------------------------------- looked at
 
     def snapshot(self) -> AgentSnapshot:
-        """Say how the site stands, with the frames of the last 20 minutes of each bed."""
+        """Say how the site stands."""
         window, now_s = self._uplink.window, self.clock.now_s()
         return AgentSnapshot(
             site=self.config.site,
@@ -172,7 +168,6 @@ class Agent:
                     state=bed.state,
                     backlog_frames=window.backlog_of(name),
                     ticks_age_s=None if bed.ticks_s is None else now_s - bed.ticks_s,
-                    frames=tuple(payload for _, payload in self._rings[name]),
                 )
                 for name, bed in self._beds.items()
             ),
@@ -240,10 +235,6 @@ class Agent:
 
     def _take_frame(self, frame: Kept, now_ms: int) -> None:
         draft = frame.draft
-        ring = self._rings[draft.bed]
-        ring.append((draft.end_ms, frame.payload))
-        while ring[0][0] < ring[-1][0] - RING_MS or len(ring) > RING_MS // 250:
-            ring.popleft()
         for listener in self.on_frame:
             listener(NewFrame(draft.bed, frame.payload, draft.is_live, now_ms))
         self._uplink.push(

@@ -18,14 +18,13 @@ class ShownAdvice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BedSnapshot:
-    """One bed; `frames` are wave frames of the last 20 minutes in the order of their commit."""
+    """One bed."""
 
     bed: str
     state: BedState
     backlog_frames: int
     ticks_age_s: float | None
     """Seconds since ticks of the moment came; None before the first."""
-    frames: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,17 +59,18 @@ async def test_a_site_without_its_line_reads_keeps_and_shows_on(config: Path):
     async with running(config) as agent:
         agent.on_frame.append(frames.append)
         agent.on_event.append(lambda bed, event: events.append((bed, event)))
-        await until(lambda: len(agent.snapshot().beds[0].frames) >= 3)
+        await until(lambda: len(frames) >= 3)
         now = agent.snapshot()
         assert (now.is_live_up, now.is_fill_up, now.hub_heard_s) == (False, False, None)
         assert now.backlog_frames == now.beds[0].backlog_frames >= 3
         assert now.beds[0].state.state is DeviceState.OK
         assert now.beds[0].ticks_age_s is not None
         assert now.beds[0].ticks_age_s < 3.0
-        shown = [decode_wave(payload, site="h012", bed="bed1") for payload in now.beds[0].frames]
+        new = list(frames)
+        shown = [decode_wave(one.payload, site="h012", bed="bed1") for one in new]
         assert [frame.seq for frame in shown] == list(range(len(shown)))
-        assert all(new.is_live for new in frames)
-        assert await agent.read_frames("bed1", 0, shown[-1].t0_ms + 1) == list(now.beds[0].frames)
+        assert all(one.is_live for one in new)
+        assert await agent.read_frames("bed1", 0, shown[-1].t0_ms + 1) == [one.payload for one in new]
         assert await agent.read_frames("bed1", 0, shown[0].t0_ms) == []
 
 
@@ -110,12 +111,14 @@ async def test_a_reload_takes_a_right_configuration_and_leaves_a_wrong_one(confi
 
 
 async def test_ticks_that_find_no_room_are_shown_counted_and_told(config: Path):
+    frames: list[NewFrame] = []
     async with running(config) as agent:
-        await until(lambda: len(agent.snapshot().beds[0].frames) >= 2)
+        agent.on_frame.append(frames.append)
+        await until(lambda: len(frames) >= 2)
         await agent._committer.ask(fill_up)
         await until(lambda: agent.refused_ticks >= 8, within_s=15)
-        before = len(agent.snapshot().beds[0].frames)
-        await until(lambda: len(agent.snapshot().beds[0].frames) > before + 1)
+        before = len(frames)
+        await until(lambda: len(frames) > before + 1)
         told = [waiting.payload for waiting in agent._uplink.events._waiting.values()]
         assert any(EventKind.FAILURE.encode() in payload and b"not kept" in payload for payload in told)
         await agent._committer.ask(
