@@ -1,7 +1,7 @@
 """The analysis of live fetuses: every update reads the newest minutes and keeps what is settled.
 
-An update begins at a minute that cuts nothing in two: once a minute at least `SETTLED_MIN`
-back, in between as far as what is provisional reaches.  From there on everything is found
+An update begins at a minute that cuts nothing in two: every other minute as far back as
+hindsight reaches, in between as far as what is provisional.  From there on everything is found
 anew by the steps of `hub.dsp.analyse`, with what the past leaves behind at its left edge: the
 costs of the baseline's path, its line, and the signal around the first events.  So each answer
 is the one that the whole record up to now gives.
@@ -111,15 +111,8 @@ class LiveAnalysis:
         rows = np.array([plan.row for plan in plans], np.int64)
         starts = np.array([plan.start for plan in plans], np.int64)
         false = self._judge(plans, rows, starts - one.context - one.memory, signals)
-        seen = np.where(false.probability >= FALSE_AT, np.nan, remove_impossible(signals.fhr))
-        seen, toco, iup = (x[:, one.memory :] for x in (seen, signals.toco, signals.iup))
-        false = FalseSignal(
-            false.probability[:, one.memory :],
-            false.is_coincident[:, one.memory :],
-            false.is_doubling_halving[:, one.memory :],
-            false.is_checked,
-            None if false.shown is None else false.shown[:, one.memory :],
-        )
+        fhr, toco, iup = (x[:, one.memory :] for x in (signals.fhr, signals.toco, signals.iup))
+        seen = np.where(false.probability >= FALSE_AT, np.nan, remove_impossible(fhr))
         activity = find_activity(toco, iup)
         kept = read_ring(past.blocks, rows, (starts - one.context) // BLOCK, one.context // BLOCK)
         carried = None if one.is_fresh else self._read_baseline(rows, starts, kept)
@@ -129,14 +122,14 @@ class LiveAnalysis:
         return [read_stretch(past, stretch) for stretch in self._find(plans, signals, steps)]
 
     def _judge(self, plans: Sequence[Plan], rows: Ticks, first: Ticks, signals: Signals) -> FalseSignal:
-        """Judge the newest signal; what was judged minutes ago stands."""
-        past, n = self.past, signals.fhr.shape[-1]
+        """Judge the newest signal, and say of all but the memory what was judged; what is older stands."""
+        past, n, memory = self.past, signals.fhr.shape[-1], plans[0].memory
         ends = first + n
         has_mother = np.isfinite(signals.mhr).any(axis=-1)
         past.maternal[rows[has_mother]] = ends[has_mother]
-        packed = read_ring(past.false, rows, first, n)
+        packed = read_ring(past.false, rows, first + memory, n - memory)
         skipped = np.array([plan.judged_from for plan in plans]) - first
-        tail = slice(int(max(skipped.min(), 0)), n)
+        tail = slice(int(max(skipped.min(), memory)), n)
         is_new = np.arange(tail.start, n) >= skipped[:, None]
         fresh = pack_false(_calm(signals.fhr[:, tail]))
         is_restless = has_mother | _has_steps(
@@ -152,8 +145,9 @@ class LiveAnalysis:
             mother = remove_impossible(signals.mhr[k])
             _, judged = remove_false(signals.fhr[k], mother, learned, is_scalp[k])
             fresh[k] = pack_false(judged)[:, tail]
-        packed[:, tail] = np.where(is_new, fresh, packed[:, tail])
-        write_ring(past.false, rows, first + tail.start, packed[:, tail])
+        newest = np.where(is_new, fresh, packed[:, tail.start - memory :])
+        packed[:, tail.start - memory :] = newest
+        write_ring(past.false, rows, first + tail.start, newest)
         return unpack_false(packed, ends - past.maternal[rows] <= RECORD_MIN * MINUTE)
 
     def _follow_learned(

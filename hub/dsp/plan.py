@@ -7,8 +7,10 @@ from hub.dsp.past import MINUTE, SAMPLES_KEPT_MIN, STEP, Busy, Past
 
 SETTLED_MIN: Final = 16
 """What is older than this no new sample changes, but for an event that is still open."""
+FULL_MIN: Final = 2
+"""A row is read as far back as hindsight reaches once in so many minutes, ends of segments among them."""
 RECENT_MIN: Final = 4
-"""Between two whole minutes only this much is found anew: what is provisional, and as much before it."""
+"""In between only this much is found anew: what is provisional, and as much before it."""
 LENGTHS_MIN: Final = (RECENT_MIN, 6, 9, 12, SETTLED_MIN, 20, 26, 31)
 """Lengths of an update; few, because beds of one length are analysed together."""
 CONTEXT_MIN: Final = 8
@@ -18,9 +20,11 @@ REMEMBERED_MIN: Final = 20
 RECORD_MIN: Final = 40
 """Signal that is there to be read again."""
 JUDGED_MIN: Final = 6
-"""False signal is judged anew from a whole minute so far back."""
+"""False signal is judged anew from so far before the last full reading."""
 FORGOTTEN_MIN: Final = 20
 """After a longer pause the record begins anew."""
+
+_FULL: Final = FULL_MIN * MINUTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,7 @@ class Plan:
     is_changed: bool
     """Samples that had been read already were changed."""
     is_full: bool
-    """Ends on a whole minute of the row: what it finds does not hang on how the samples came."""
+    """Reads as far back as hindsight reaches; what it finds does not hang on how the samples came."""
 
     @property
     def n_samples(self) -> int:
@@ -63,19 +67,18 @@ class Plan:
 def make_plan(past: Past, row: int, *, first: int, head: int, changed_from: int | None) -> Plan | None:
     """Tell what to read next for a row; see `LiveAnalysis.plan`.
 
-    An update goes on to the next whole minute at most: at each of them the row is read as
-    far back as hindsight reaches, so that a stream that was held up is read in the steps of a
-    timely one.  Updates in between look ahead, and what they find is found again.
+    An update goes on to the next full reading at most, so that a stream that was held up is
+    read in the steps of a timely one.  What updates in between find is found again.
     """
     phase, old_end = int(past.phase[row]), int(past.end[row])
     newest = _floor(head, STEP, phase)
     is_jump = old_end == 0 or newest < old_end or newest - old_end > FORGOTTEN_MIN * MINUTE
-    end = newest if is_jump else min(newest, _floor(old_end, MINUTE, phase) + MINUTE)
+    end = newest if is_jump else min(newest, _floor(old_end, _FULL, phase) + _FULL)
     begin = first if is_jump else min(first, int(past.begin[row]))
     if end - first < STEP or (end == old_end and changed_from is None):
         return None
     oldest = -_floor(-max(begin - MINUTE + 1, end - RECORD_MIN * MINUTE), MINUTE, -phase)
-    is_full = (end - phase) % MINUTE == 0
+    is_full = (end - phase) % _FULL == 0
     start, judged_from = (None, 0) if is_jump else _carry(past, row, end, oldest, changed_from)
     context = 0 if start is None else CONTEXT_MIN * MINUTE
     memory = 0
@@ -103,11 +106,9 @@ def make_plan(past: Past, row: int, *, first: int, head: int, changed_from: int 
 def _carry(past: Past, row: int, end: int, oldest: int, changed_from: int | None) -> tuple[int | None, int]:
     """Find the minute from which the past can be carried on, and the tick from which to judge signal."""
     phase, old_end = int(past.phase[row]), int(past.end[row])
-    is_full = (end - phase) % MINUTE == 0
+    is_full = (end - phase) % _FULL == 0
     wanted = end - (SETTLED_MIN if is_full else RECENT_MIN) * MINUTE
-    judged = min(_floor(end, MINUTE, phase) - JUDGED_MIN * MINUTE, old_end)
-    if is_full:
-        judged = min(judged, end - (JUDGED_MIN + 1) * MINUTE)
+    judged = min(_floor(end - is_full, _FULL, phase) - JUDGED_MIN * MINUTE, old_end)
     if changed_from is not None:
         wanted = min(wanted, changed_from - CONTEXT_MIN * MINUTE)
         judged = min(judged, changed_from - MINUTE)

@@ -248,7 +248,7 @@ def _join_spans(
 def _read_segments(
     past: Past, plan: "Plan", found: BedFindings, known: Sequence[Classification]
 ) -> list[Classification]:
-    """Classify the segments that lie in the stretch: anew once a minute, one that waits at each update."""
+    """Classify the segments that lie in the stretch: anew at full readings, one that waits at each update."""
     origin = int(past.origin[plan.row])
     is_full = plan.is_fresh or plan.is_changed or plan.is_full
     read_from = plan.start if is_full else plan.start - plan.context

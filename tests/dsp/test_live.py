@@ -111,16 +111,13 @@ def spans(events: Sequence[Acceleration] | Sequence[Deceleration], from_s: float
     return np.array([(e.onset_s + from_s, e.end_s + from_s) for e in events]).reshape(-1, 2)
 
 
-def agreement(one: FloatArray, other: FloatArray) -> float:
-    """F of events within 2 s of one another at both ends; 1 where only one is on one side alone.
-
-    The learned second look at an event leans on what surrounds it, which an update sees less of.
-    """
+def agreement(one: FloatArray, other: FloatArray, *, within_s: float = 2.0) -> float:
+    """F of events that are so near one another at both ends."""
     if not one.size and not other.size:
         return 1.0
-    near = np.asarray((np.abs(one[:, None] - other[None]) <= 2.0).all(axis=-1))
+    near = np.asarray((np.abs(one[:, None] - other[None]) <= within_s).all(axis=-1))
     n_alone = len(one) + len(other) - 2 * int(near.any(axis=1).sum())
-    return 1.0 if n_alone <= 1 else 1 - n_alone / (len(one) + len(other))
+    return 1 - n_alone / (len(one) + len(other))
 
 
 def share_near(one: FloatArray, other: FloatArray) -> float:
@@ -145,7 +142,7 @@ def assert_whole(reading: LiveReading, whole: Analysis) -> None:
     from_s = (reading.origin - T0) / 4
     for kind in ("accelerations", "decelerations"):
         of_whole = [e for e in getattr(whole, kind) if e.onset_s >= from_s]
-        assert agreement(spans(getattr(reading, kind), from_s), spans(of_whole)) == 1, kind
+        assert agreement(spans(getattr(reading, kind), from_s), spans(of_whole), within_s=3.0) == 1, kind
     levels = {round(s.start_s + from_s): s.level for s in reading.segments}
     assert levels == {round(s.start_s): s.level for s in whole.segments if s.start_s >= from_s}
     assert reading.rolling is not None

@@ -1,0 +1,160 @@
+"""Hold the live analysis against the whole record, and say of each segment that differs what it hangs on."""
+
+import argparse
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from hub.dsp import analyse
+from hub.dsp.reading import LiveReading
+from hub.model import Acceleration, Analysis, Classification, Deceleration
+from training.event_records import Marked, read_marked
+from training.live_replay import Played, origin_s, replay
+
+AFTER_S: Final = 120.0
+APART_BPM: Final = 5.0
+"""Lines farther apart than this in the mean of a segment are two different baselines."""
+NEAR_S: Final = 15.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A segment as it was told, and what was known beside it."""
+
+    segment: Classification
+    from_s: float
+    reading: LiveReading
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A segment that live was told at another level than the whole record gives it."""
+
+    record: str
+    start_s: float
+    whole: Classification
+    live: Classification
+    cause: str
+
+
+def compare(records: Sequence[Marked], *, after_s: float = AFTER_S) -> Iterator[Difference | None]:
+    """Give each segment that both tell: None where the level is the same."""
+    told = _tell(records, after_s)
+    for record, known in zip(records, told, strict=True):
+        whole = analyse(record.fhr, record.toco)
+        for segment in whole.segments:
+            live = known.get(round(segment.start_s))
+            if live is None:
+                continue
+            if live.segment.level == segment.level:
+                yield None
+                continue
+            cause = find_cause(whole, segment, live)
+            yield Difference(record.name, segment.start_s, segment, live.segment, cause)
+
+
+def find_cause(whole: Analysis, segment: Classification, live: Told) -> str:
+    """Name what a difference hangs on; the first of these that differs, in the order of the analysis."""
+    start, stop = round(segment.start_s * 4), round(segment.end_s * 4)
+    first = round((segment.start_s - live.from_s) / 5)
+    line = live.reading.baseline_bpm[max(first, 0) : first + (stop - start) // 20]
+    apart = np.abs(line - whole.baseline_bpm[start:stop:20][-line.size :])
+    if np.nanmean(apart) > APART_BPM:
+        return "another baseline all through"
+    late = apart[-line.size // 3 :]
+    if np.nanmean(late) > APART_BPM / 2:
+        return "another baseline at the end"
+    rises = _are_same(whole.accelerations, live.reading.accelerations, segment, live.from_s)
+    falls = _are_same(whole.decelerations, live.reading.decelerations, segment, live.from_s)
+    if not falls:
+        return "another set of decelerations on the same baseline"
+    if not rises:
+        return "another set of accelerations on the same baseline"
+    if _graded(whole.decelerations, segment, 0.0) != _graded(
+        live.reading.decelerations, segment, live.from_s
+    ):
+        return "another kind or severity of the same decelerations"
+    if segment.indeterminate is not live.segment.indeterminate:
+        return "the same events, read or refused at a limit"
+    return "the same events, variability or baseline at a limit"
+
+
+def _tell(records: Sequence[Marked], after_s: float) -> list[dict[int, Told]]:
+    """Keep each segment as it was first told so long after its end."""
+    told: list[dict[int, Told]] = [{} for _ in records]
+    beds = [Played(r.fhr, r.toco, np.full(r.fhr.size, np.nan)) for r in records]
+    for k, now_s, reading in replay(beds):
+        from_s = origin_s(reading)
+        for segment in reading.segments:
+            if now_s - (segment.end_s + from_s) >= after_s:
+                told[k].setdefault(round(segment.start_s + from_s), Told(segment, from_s, reading))
+    return told
+
+
+def _are_same(
+    whole: Sequence[Acceleration] | Sequence[Deceleration],
+    live: Sequence[Acceleration] | Sequence[Deceleration],
+    segment: Classification,
+    from_s: float,
+) -> bool:
+    ends = [
+        np.array(
+            [
+                (e.onset_s + at_s, e.end_s + at_s)
+                for e in found
+                if e.onset_s + at_s < segment.end_s and e.end_s + at_s > segment.start_s
+            ]
+        ).reshape(-1, 2)
+        for found, at_s in ((whole, 0.0), (live, from_s))
+    ]
+    return len(ends[0]) == len(ends[1]) and bool((np.abs(ends[0] - ends[1]) <= NEAR_S).all())
+
+
+def _graded(falls: Sequence[Deceleration], segment: Classification, from_s: float) -> list[tuple[str, str]]:
+    return [
+        (d.kind.value, d.severity.value)
+        for d in falls
+        if d.onset_s + from_s < segment.end_s and d.end_s + from_s > segment.start_s
+    ]
+
+
+def main() -> None:
+    """List the segments that differ and count the causes."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=Path, required=True, help="directory of annotated records")
+    parser.add_argument("--after", type=float, default=AFTER_S, help="seconds after the end of a segment")
+    given = parser.parse_args()
+    segments = list(compare(read_marked(given.records), after_s=given.after))
+    differences = [one for one in segments if one is not None]
+    for one in differences:
+        _log.info(
+            "%s %6.0f s: whole %s %s, live %s %s: %s",
+            one.record,
+            one.start_s,
+            one.whole.level,
+            one.whole.cell or one.whole.indeterminate,
+            one.live.level,
+            one.live.cell or one.live.indeterminate,
+            one.cause,
+        )
+    n_same = len(segments) - len(differences)
+    _log.info(
+        "%d of %d segments at the same level (%.1f %%)",
+        n_same,
+        len(segments),
+        100 * n_same / max(len(segments), 1),
+    )
+    for cause, count in Counter(one.cause for one in differences).most_common():
+        _log.info("%3d  %s", count, cause)
+
+
+if __name__ == "__main__":
+    main()
