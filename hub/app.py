@@ -323,8 +323,10 @@ class Hub:
 
     async def _publish_ack(self, site: str, bed: str, ack: Ack) -> bool:
         # What is retained is how the frames stand: an ack of events must not take its place.
+        # QoS 0: an ack that a broken connection takes with it is said again when the site, which then
+        # misses it, sends again; waiting for the broker's word of each would hold up those of all beds.
         where = topic(site, bed, TopicKind.ACK)
-        return await self.broker.publish(where, encode_json(ack), retain=not ack.events)
+        return await self.broker.publish(where, encode_json(ack), qos=0, retain=not ack.events)
 
     def _session(self) -> str:
         """Name the time since which the hub has heard everything."""

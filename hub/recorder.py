@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
 from typing import Final
 
 from hub.errors import StoreAwayError, StoreError
@@ -29,6 +30,8 @@ MAX_EVENT_IDS: Final = 200
 """Events that one ack names; of one that is never named the site sends again what is stored already."""
 MAX_SET_ASIDE: Final = 1000
 """Refused records that are kept for whoever looks into it; each was logged as critical."""
+MAX_STEPS: Final = 200
+"""Steps of alerts that share a transaction when many beds change at once."""
 RETRY_S: Final = 1.0
 LAST_SEQ: Final = 2**32 - 1
 MAX_MISSING: Final = 100
@@ -74,6 +77,8 @@ class Recorder:
         self._waiting_events: set[str] = set()
         self._stored_events: dict[tuple[str, str], list[str]] = {}
         self._wake = asyncio.Event()
+        self._one_by_one = 0
+        """Steps of alerts still to be written each by itself, because one of them was refused."""
         self._is_failing = False
         self._is_full = False
         self.refused_frames = 0
@@ -164,37 +169,56 @@ class Recorder:
                 await asyncio.sleep(BATCH_S)
                 continue
             record = self._records[0]
+            steps = self._take_steps()
             try:
-                match record:
-                    case AlertTransition():
-                        await self._store.save_transitions([record])
-                    case StoredSegment():
-                        await self._store.save_classifications(
-                            record.site,
-                            record.bed,
-                            record.fetus,
-                            record.origin_ms,
-                            [record.classification],
-                            record.algorithm,
-                        )
-                    case (site, bed, event):
-                        await self._store.append_events(site, bed, [event])
-                        ids = self._stored_events.setdefault((site, bed), [])
-                        self._stored_events[site, bed] = [*ids, event.id][-MAX_EVENT_IDS:]
+                await self._write(record, steps)
             except StoreAwayError as error:
                 await self._failed(error)
                 self.record_stage.turn()
                 continue
             except StoreError as error:
+                if len(steps) > 1:
+                    self._one_by_one = len(steps)  # one of them is refused: find out which
+                    continue
                 self._set_aside(record, error)
             else:
                 self._recovered()
-            self._records.popleft()
+            self._one_by_one = max(0, self._one_by_one - 1)
+            for _ in range(max(1, len(steps))):
+                self._records.popleft()
             if isinstance(record, tuple):
                 self._waiting_events.discard(record[2].id)
             if not self._records and not self._refused_records:
                 self._journal.clear()
             self.record_stage.beat()
+
+    async def _write(self, record: Record, steps: list[AlertTransition]) -> None:
+        match record:
+            case AlertTransition():
+                await self._store.save_transitions(steps)
+            case StoredSegment():
+                await self._store.save_classifications(
+                    record.site,
+                    record.bed,
+                    record.fetus,
+                    record.origin_ms,
+                    [record.classification],
+                    record.algorithm,
+                )
+            case (site, bed, event):
+                await self._store.append_events(site, bed, [event])
+                ids = self._stored_events.setdefault((site, bed), [])
+                self._stored_events[site, bed] = [*ids, event.id][-MAX_EVENT_IDS:]
+
+    def _take_steps(self) -> list[AlertTransition]:
+        """Give the steps of alerts at the head of the queue that may share a transaction."""
+        most = 1 if self._one_by_one else MAX_STEPS
+        steps: list[AlertTransition] = []
+        for record in islice(self._records, most):
+            if not isinstance(record, AlertTransition):
+                break
+            steps.append(record)
+        return steps
 
     async def send_acks(self) -> None:
         """Publish the newest ack of each bed for ever; one that the broker did not take waits."""

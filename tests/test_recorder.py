@@ -74,6 +74,37 @@ async def test_an_alert_behind_a_refused_record_reaches_the_database(
     await store.close()
 
 
+async def test_one_refused_step_of_many_that_share_a_transaction_costs_only_itself(
+    postgres_dsn: str,  # noqa: F811  # a fixture
+    tmp_path: Path,
+):
+    store = await Store.open(postgres_dsn)
+
+    async def publish(_site: str, _bed: str, _ack: Ack) -> bool:
+        return True
+
+    journal = AlertJournal(tmp_path)
+    recorder = Recorder(store, publish, lambda name, pending: Stage(name, Clock(), pending), journal)
+    ids = [f"h1.bed{number}.0.silent.5" for number in range(6)]
+    ids[3] += "\x00"  # which PostgreSQL takes in no text
+    moves = [replace(MOVE, alert=replace(ALERT, id=name, bed=f"bed{k}")) for k, name in enumerate(ids)]
+    recorder.keep(moves)
+    writing = asyncio.create_task(recorder.write_records())
+    try:
+        for _ in range(400):
+            if not recorder.record_stage.pending:
+                break
+            await asyncio.sleep(0.05)
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+    stored = {alert.id for alert in await store.read_open_alerts()}
+    assert stored == set(ids) - {ids[3]}
+    assert recorder.set_aside_records == 1
+    journal.close()
+    await store.close()
+
+
 def test_a_step_of_an_alert_is_on_the_disk_at_once_and_survives_a_hub_that_is_killed(tmp_path: Path):
     journal = AlertJournal(tmp_path)
     journal.append([MOVE])
