@@ -170,7 +170,12 @@ def accept_stretches(
     asked = seen & (runs[:, 2] > begin)
     accepted = np.zeros(len(runs), dtype=bool)
     if asked.any():
-        rows = describe_stretches(runs[seen], departure, swing, baseline)[asked[seen]]
+        # Of many live beds only some have a new stretch; the others need not be looked at.
+        beds = np.unique(runs[asked, 0])
+        shown = runs[seen & np.isin(runs[:, 0], beds)]
+        is_asked = shown[:, 2] > begin
+        shown[:, 0] = np.searchsorted(beds, shown[:, 0])
+        rows = describe_stretches(shown, departure[beds], swing[beds], baseline[beds])[is_asked]
         accepted[asked] = forest.predict(rows) >= forest.accept_at
     return accepted
 

@@ -206,7 +206,7 @@ def find_decelerations(
     .. [3] Chosen on the 44 development records of FHRMA.
     """
     below = baseline - bridge_gaps(fhr)
-    depth = measure_fall(fhr, baseline)
+    depth = _smooth_fall(below)
     calm = _departure(below, SHALLOW_SMOOTHING_S)
     rate = np.where(np.isfinite(fhr), baseline - _departure(below, NADIR_SMOOTHING_S), np.nan)
     runs = find_runs(depth > DECELERATION_EDGE_BPM)
@@ -250,7 +250,10 @@ def measure_rise(fhr: FloatArray, baseline: FloatArray) -> FloatArray:
 
 def measure_fall(fhr: FloatArray, baseline: FloatArray) -> FloatArray:
     """Give the distance below the baseline in which decelerations are looked for, carried through gaps."""
-    below = baseline - bridge_gaps(fhr)
+    return _smooth_fall(baseline - bridge_gaps(fhr))
+
+
+def _smooth_fall(below: FloatArray) -> FloatArray:
     return _continue_falls(_departure(below, DECELERATION_SMOOTHING_S), np.isfinite(below))
 
 
