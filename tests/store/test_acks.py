@@ -8,7 +8,7 @@ from psycopg.types.range import Int8Range
 from hub.model import Ack
 from hub.recorder import LAST_SEQ, bounded_ack
 from hub.recorder import MAX_MISSING as MAX_NAMED
-from hub.store.frames import MAX_MISSING, _ack
+from hub.store.frames import MAX_MISSING, make_ack
 from hub.wire import decode_json, encode_json
 
 
@@ -32,7 +32,7 @@ def _ack_of(runs: list[tuple[int, int]]) -> Ack:
     holes = [(edges[k] + 1, edges[k + 1]) for k in range(0, len(edges) - 1, 2) if edges[k] + 1 < edges[k + 1]]
     contiguous = runs[0][1] if runs[0][0] == 0 else -1
     missing = Int8Multirange([Int8Range(low, high) for low, high in holes])
-    return _ack(7, contiguous, missing, runs[-1][1])
+    return make_ack(7, contiguous, missing, runs[-1][1])
 
 
 def _taken_as_stored(ack: Ack, seqs: range) -> set[int]:
