@@ -36,7 +36,7 @@ from hub.dsp.past import (
     unpack_false,
     write_ring,
 )
-from hub.dsp.places import find_places
+from hub.dsp.places import find_cuts
 from hub.dsp.plan import FORGOTTEN_MIN, RECORD_MIN, Plan, make_plan
 from hub.dsp.quality import find_runs, hold_last, remove_impossible
 from hub.dsp.reading import LiveReading, Stretch, keep_origin_near, move_contraction, move_event, read_stretch
@@ -203,8 +203,8 @@ class LiveAnalysis:
         self._write_baseline(rows, starts, steps.course)
         self._write_pieces(rows, starts, seen[:, context:], baseline[:, context:], is_event[:, context:])
         bridged = np.repeat(steps.course.is_bridged, STEP, axis=-1)[:, : n - context]
-        places = find_places(np.isnan(seen[:, context:]), is_event[:, context:], bridged)
-        write_ring(past.busy, rows, starts // MINUTE + 1, places)
+        is_inside = find_cuts(np.isnan(seen[:, context:]), is_event[:, context:] | bridged)
+        write_ring(past.is_inside, rows, starts // MINUTE + 1, is_inside)
         self._write_line(rows, starts, np.where(is_near_signal(seen), baseline, np.nan)[:, context:])
         now = slice(n - min(n // MINUTE * MINUTE, _SEGMENT), n)
         pieces_now = compute_variability(seen[:, now], baseline[:, now], is_event[:, now])

@@ -1,7 +1,6 @@
 """What is kept of every live fetus between two updates: rings in time, and lists of findings."""
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any, Final
 
 import numpy as np
@@ -46,16 +45,6 @@ class Findings:
     suspect_spans_s: list[tuple[float, float]] = field(default_factory=list)
 
 
-class Busy(IntEnum):
-    """Whether an update may begin at a minute."""
-
-    FREE = 0
-    NEAR = 1
-    """Something that leans on this minute begins or ends nearby."""
-    INSIDE = 2
-    """It would cut something in two."""
-
-
 class Past:
     """Rows of fetuses, their values in rings.
 
@@ -79,7 +68,8 @@ class Past:
         """Of the baseline's path up to each minute, less its least."""
         self.blocks = np.zeros((capacity, SAMPLES_KEPT_MIN * MINUTE // BLOCK), np.float32)
         """The line of the baseline by block of 2 s."""
-        self.busy = np.full((capacity, SAMPLES_KEPT_MIN), Busy.INSIDE, np.uint8)
+        self.is_inside = np.ones((capacity, SAMPLES_KEPT_MIN), np.bool_)
+        """Whether an update that began at a minute would cut something in two."""
         self.path = np.zeros((capacity, SAMPLES_KEPT_MIN * MINUTE // STEP), np.float32)
         self.false = np.zeros((capacity, SAMPLES_KEPT_MIN * MINUTE), np.uint8)
         self.learned: Ticks = np.arange(capacity)
@@ -128,7 +118,7 @@ class Past:
         for x in (self.begin, self.end, self.origin, self.maternal):
             x[row] = 0
         self.learned[row] = row
-        self.busy[row] = Busy.INSIDE
+        self.is_inside[row] = True
         for ring in (self.line, self.pieces, self.hops):
             ring[row] = np.nan
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from hub.dsp.past import MINUTE, SAMPLES_KEPT_MIN, STEP, Busy, Past
+from hub.dsp.past import MINUTE, SAMPLES_KEPT_MIN, STEP, Past
 
 SETTLED_MIN: Final = 16
 """What is older than this no new sample changes, but for an event that is still open."""
@@ -112,12 +112,11 @@ def _carry(past: Past, row: int, end: int, oldest: int, changed_from: int | None
     if changed_from is not None:
         wanted = min(wanted, changed_from - CONTEXT_MIN * MINUTE)
         judged = min(judged, changed_from - MINUTE)
-    for busy in (Busy.FREE, Busy.NEAR):
-        for length in LENGTHS_MIN:
-            start = _floor(end - length * MINUTE, MINUTE, phase)
-            is_possible = start <= wanted and start - CONTEXT_MIN * MINUTE >= oldest
-            if is_possible and past.busy[row, start // MINUTE % SAMPLES_KEPT_MIN] <= busy:
-                return start, judged
+    for length in LENGTHS_MIN:
+        start = _floor(end - length * MINUTE, MINUTE, phase)
+        is_possible = start <= wanted and start - CONTEXT_MIN * MINUTE >= oldest
+        if is_possible and not past.is_inside[row, start // MINUTE % SAMPLES_KEPT_MIN]:
+            return start, judged
     return None, 0
 
 
