@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from hub.acquisition.mqtt import BrokerLink
 from hub.acquisition.ring import RING_S
+from hub.collector import keep_collections_short
 from hub.database import cancel, open_store
 from hub.errors import StoreError
 from hub.inlet import Inlet
@@ -372,6 +373,7 @@ async def _work(settings: Settings) -> None:
             group.create_task(hub.run_seconds(), name="second")
             group.create_task(hub.run_analyses(), name="analysis")
             group.create_task(hub.run_compaction(), name="compaction")
+            group.create_task(keep_collections_short(), name="collector")
             group.create_task(hub.inlet.run_fill(), name="fill")
             group.create_task(hub.desk.run_answers(), name="answers")
             group.create_task(hub.desk.run_credits(), name="credits")
