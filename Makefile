@@ -24,7 +24,7 @@ check:  ## form, types and the direction of imports
 
 bench:  ## speed and size of each part
 	@sh scripts/setup.sh dev
-	@$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-columns=median,iqr,ops,rounds
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-columns=median,iqr,ops,rounds
 
 MESSAGES ?= 10000000
 KILLS ?= 1000
