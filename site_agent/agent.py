@@ -187,7 +187,9 @@ class Agent:
         """Tell the centre that a named person has read its advice.  Raises KeyError for an unknown one."""
         shown = self._advice[advice_id]
         t_ms = round(self.clock.now_ms())
-        event = BedEvent(id=make_ulid(t_ms), kind=EventKind.ADVICE_CONFIRMED, t_ms=t_ms, text=advice_id)
+        event = BedEvent(
+            id=make_ulid(t_ms), kind=EventKind.ADVICE_CONFIRMED, t_ms=t_ms, text=advice_id, by=by
+        )
         await self._keep((), [(shown.bed, event)])
         await self._committer.ask(lambda outbox: outbox.confirm_advice(advice_id, by, t_ms))
         self._advice[advice_id] = ShownAdvice(shown.bed, shown.advice, t_ms, by)

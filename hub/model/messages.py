@@ -61,6 +61,8 @@ class BedEvent:
     t_ms: int
     text: str | None = None
     values: dict[str, float] = field(default_factory=dict)
+    by: str | None = None
+    """The person who did it, where one did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

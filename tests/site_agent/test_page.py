@@ -79,7 +79,8 @@ def test_a_site_sees_its_beds_without_a_centre_and_its_advice_and_backlog_with_o
         page.fill("#operator", "K.M.")
         card.locator("button").click()
         expect(bar.locator(".card.done")).to_contain_text("K.M.", timeout=15_000)
-        wait_until("the centre to know", lambda: "advice_confirmed" in kinds(world, site), within_s=30)
+        confirmed = ("advice_confirmed", "K.M.")
+        wait_until("the centre to know", lambda: confirmed in told(world, site), within_s=30)
         assert complaints == []
         page.close()
 
@@ -92,8 +93,8 @@ async def send_advice(world: World, site: Site) -> None:
         await client.publish(f"ctg/v1/{site.name}/bed01/advice", encode_json(advice), qos=1)
 
 
-def kinds(world: World, site: Site) -> set[str]:
+def told(world: World, site: Site) -> set[tuple[str, str | None]]:
     now_ms = time.time_ns() // 10**6
     span = {"from": now_ms - 600_000, "to": now_ms + 60_000}
     strip = world.get(f"/api/v1/beds/{site.name}/bed01/strip", **span)
-    return {event["kind"] for event in strip["events"]}
+    return {(event["kind"], event.get("by")) for event in strip["events"]}
