@@ -32,9 +32,9 @@ class Ring:
         self._samples = by_channel.transpose(1, 0, 2)
         self._late_ms = np.zeros((capacity_beds, self.n_samples), np.int64)
         self._has_late = np.zeros(capacity_beds, np.bool_)
-        """Beds to which something came late: the times of the others are all 0, and their memory untouched."""
+        """Beds to which something came late: the times of the others are 0, and their memory untouched."""
         self._is_open = np.zeros((capacity_beds, len(RING_CHANNELS)), np.bool_)
-        """Channels that have been written: the memory of the others is never touched, and reads as NaN."""
+        """Channels that have been written; the memory of the others is never touched, and reads as NaN."""
         self._head: npt.NDArray[np.int64] = np.zeros(capacity_beds, np.int64)
         self._beds = 0
 
