@@ -51,11 +51,14 @@ class Stream:
         self.bed = bed
         self.epoch = epoch
         self.unacked = Runs()
+        self.lost = Runs()
+        """Frames that the centre asked for again and that were not sent since: no ack can mean them yet."""
         self._sent: list[Sent] = []
         """By rising seq, never overlapping."""
 
     def mark(self, first: int, last: int, lane: Lane, now_s: float, patience_s: float) -> None:
         """Note that frames were handed to a lane; each further time they are waited for twice as long."""
+        self.lost.remove(first, last)
         tries = self._cut(first, last)
         wait_s = min(patience_s * 2 ** min(tries, 10), max(LONGEST_WAIT_S, patience_s))
         sent = Sent(first, last, lane, now_s, now_s + wait_s, tries + 1)
@@ -81,7 +84,10 @@ class Stream:
     def acknowledge(self, ack: Ack, now_s: float, in_flight_s: float) -> list[Run]:
         """Drop what is stored, call due what is missing; gives the runs that were confirmed by this."""
         confirmed = []
-        for first, last in stored_runs(ack):
+        stored = Runs(stored_runs(ack))
+        for first, last in self.lost:
+            stored.remove(first, last)
+        for first, last in stored:
             removed = self.unacked.remove(first, last)
             confirmed += removed
             if removed:

@@ -72,7 +72,7 @@ class CommandDesk:
     async def _resend(self, bed: str, from_ms: int, to_ms: int) -> None:
         for epoch, run in await find_span(self._committer, bed, from_ms, to_ms):
             await self._committer.ask(partial(Outbox.forget_ack, stock=[Stock(bed, epoch, [run])]))
-            self._push(Restored(bed, epoch, (run,)))
+            self._push(Restored(bed, epoch, (run,), is_resend=True))
 
     async def _reload(self, command_id: str) -> None:
         try:

@@ -27,6 +27,8 @@ class Restored:
     bed: str
     epoch: int
     runs: tuple[Run, ...]
+    is_resend: bool = False
+    """The centre has lost them: an ack from before it noticed may still be on its way, or be retained."""
 
 
 @dataclass(frozen=True, slots=True)

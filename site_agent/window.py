@@ -179,6 +179,8 @@ class Window:
         for first, last in event.runs:
             stream.unacked.add(first, last)
             stream.unmark(first, last, now_s)
+            if event.is_resend:
+                stream.lost.add(first, last)
         self._note_work(now_s)
 
     def _line_up(self, lane: Lane, now_s: float) -> None:

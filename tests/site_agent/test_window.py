@@ -207,6 +207,17 @@ def test_frames_that_left_the_outbox_are_counted_and_not_asked_for_again():
     assert seqs(run_for(window, 3.0, 60.0)) == []
 
 
+def test_an_ack_from_before_the_centre_lost_frames_does_not_end_their_second_sending():
+    window = up()
+    window.push(Restored("bed1", 1, ((0, 99),), is_resend=True), 0.0)
+    old = Acked("bed1", Ack(epoch=1, contiguous=99))  # retained at the broker, or still under way
+    window.push(old, 0.1)
+    assert window.backlog == 100
+    assert sorted(seqs(run_for(window, 0.2, 5.0))) == list(range(100))
+    window.push(Acked("bed1", Ack(epoch=1, contiguous=99)), 6.0)
+    assert window.backlog == 0
+
+
 def test_a_line_that_owes_an_answer_is_renewed_within_ten_seconds():
     window = up()
     window.push(stored(0), 1.0)
