@@ -52,6 +52,8 @@ class FetusWork:
     fetus: int
     plan: Plan
     is_live_only: bool
+    has_live_row: bool
+    """The fetus has a row of live samples only, in this round or not: alerts rest on nothing else then."""
     samples: npt.NDArray[np.float32]
     """Shape (channels, plan.n_samples); shared by the rows of a bed."""
     gestational_weeks: float | None
@@ -77,10 +79,12 @@ class FetusResult:
     fetus: int
     analysis: LiveReading | None
     live_analysis: LiveReading | None
-    """The same without late data, for the alerts; identical when nothing came late."""
+    """The same without late data, for the alerts; identical when nothing came late, None when not read."""
     signal_fraction: float
     """Share of the last 10 minutes that carries signal."""
     error: str | None = None
+    is_read: bool = True
+    """With everything that came; False when it was the turn of the live samples alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,20 +172,24 @@ def _results(
     for (site, bed), fetuses in by_bed.items():
         results = []
         for fetus, rows in sorted(fetuses.items()):
-            whole = next((one for one in rows if not one.is_live_only), rows[0])
-            live = next((one for one in rows if one.is_live_only), whole)
-            error = errors.get(whole.plan.row) or errors.get(live.plan.row)
-            fraction = signal_fraction(whole.samples[FETUS_COLUMNS[fetus - 1]])
+            whole = next((one for one in rows if not one.is_live_only), None)
+            live = next((one for one in rows if one.is_live_only), None)
+            if live is None and not rows[0].has_live_row:
+                live = whole
+            error = next((errors[one.plan.row] for one in rows if one.plan.row in errors), None)
+            fraction = signal_fraction(rows[0].samples[FETUS_COLUMNS[fetus - 1]])
             results.append(
                 FetusResult(
                     fetus,
-                    None if error else readings.get(whole.plan.row),
-                    None if error else readings.get(live.plan.row),
+                    None if error or whole is None else readings.get(whole.plan.row),
+                    None if error or live is None else readings.get(live.plan.row),
                     fraction,
                     error,
+                    is_read=whole is not None,
                 )
             )
-        yield BedResult(site, bed, whole.plan.end * GRID_MS, tuple(results))
+            end = rows[0].plan.end
+        yield BedResult(site, bed, end * GRID_MS, tuple(results))
 
 
 def _read_whole(window: BedWindow, fetus: int) -> LiveReading:

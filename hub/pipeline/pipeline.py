@@ -71,7 +71,8 @@ UNWATCHED_S: Final = 60.0
 """A bed without room that has not sent for so long is not counted any more."""
 MAX_STATES: Final = 10_000
 """Sites, and beds without a frame, that are remembered: a flood of invented names ends there."""
-SIGNAL_SAMPLES: Final = SEGMENT_S * 1000 // GRID_MS
+ALERTED_SAMPLES: Final = 5 * SEGMENT_S // 2 * 1000 // GRID_MS
+"""25 min: so long ago the newest complete segment may begin, told up to 2 min late; alerts rest on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,9 +356,9 @@ class Pipeline:
         return planned
 
     def _keep_live_row(self, bed: Bed, record: FetusRecord, head: int) -> None:
-        """Keep a row without late samples while there are some in the last 10 min."""
+        """Keep a row without late samples while there are some in what an alert may rest on."""
         past = self._live.past
-        is_late = bed.late_until > head - SIGNAL_SAMPLES
+        is_late = bed.late_until > head - ALERTED_SAMPLES
         if is_late and record.live_row is None and record.row is not None:
             # What was read before the late samples came is what the live ones alone gave.
             record.live_row = (
@@ -378,7 +379,12 @@ class Pipeline:
                     spans[key][:, late_ms > 0] = np.nan
             weeks = bed.state.gestational_weeks if bed.state else None
             is_scalp = bed.transducers.get(number) is Transducer.DECG
-            work.append(FetusWork(bed.site, bed.bed, number, plan, is_live_only, spans[key], weeks, is_scalp))
+            has_live_row = bed.fetus(number).live_row is not None
+            work.append(
+                FetusWork(
+                    bed.site, bed.bed, number, plan, is_live_only, has_live_row, spans[key], weeks, is_scalp
+                )
+            )
         head = int(self._ring.heads[bed.row])
         ends = [plan.end for _, plan, _ in plans]
         # A bed that is behind goes on at once; else it is due when its next 10 s are full.
@@ -399,12 +405,14 @@ class Pipeline:
             is_told = behind_ms <= BEHIND_MS or abs(now_ms - bed.told_ms) >= ANALYSIS_PERIOD_S * 1000
             bed.told_ms = now_ms if is_told else bed.told_ms
             for one in result.fetuses:
-                outcome.segments.extend(self._accept_fetus(bed, one, result.end_ms, is_told=is_told))
+                if one.is_read or one.error:
+                    outcome.segments.extend(self._accept_fetus(bed, one, result.end_ms, is_told=is_told))
                 if is_told:
                     outcome.transitions.extend(self._alert_on_level(bed, one, now_ms))
-            bed.analysis = bed_analysis(bed.fetuses, result, now_ms=now_ms)
-            bed.analysed_ms = now_ms
-            bed.is_analysis_new = True
+            if all(one.is_read for one in result.fetuses):
+                bed.analysis = bed_analysis(bed.fetuses, result, now_ms=now_ms)
+                bed.analysed_ms = now_ms
+                bed.is_analysis_new = True
         return outcome
 
     def _accept_fetus(self, bed: Bed, one: FetusResult, end_ms: int, *, is_told: bool) -> list[StoredSegment]:

@@ -156,6 +156,36 @@ def test_a_coincidence_that_late_data_shows_waits_for_a_minute_of_its_own_live_s
     assert min(raised_after_s) >= 60
 
 
+@pytest.mark.parametrize("is_under_way", [False, True])
+@pytest.mark.parametrize(("lead_s", "frames_per_s"), [(0, 300), (1, 300), (3, 300), (1, 1800)])
+def test_half_an_hour_that_comes_late_while_the_bed_is_live_raises_no_level(
+    lead_s: int, frames_per_s: int, is_under_way: bool
+):
+    """The history comes oldest first, in pieces, some of them while an analysis is under way."""
+    pipeline = Pipeline(boot_id="test", capacity_beds=4)
+    maker = FrameMaker(*KEY, epoch=7, source=scenario_source("minimal_with_late", seed=12))
+    late_s, live_s = 1800, 150
+    payloads = [maker.make(second, T0_MS + second * 1000) for second in range(late_s + live_s)]
+    waiting, raised = payloads[:late_s], set()
+    for second in range(late_s, late_s + live_s):
+        now_ms, now_s = T0_MS + (second + 1) * 1000, second + 1.0
+        frame = decode_wave(payloads[second], site=KEY[0], bed=KEY[1])
+        pipeline.push_frame(frame, lane=Lane.LIVE, arrived_ms=now_ms, now_s=now_s)
+        due = pipeline.due_windows() if is_under_way else None
+        if second - late_s >= lead_s:
+            for payload in waiting[:frames_per_s]:
+                frame = decode_wave(with_backfill_flag(payload), site=KEY[0], bed=KEY[1])
+                pipeline.push_frame(frame, lane=Lane.FILL, arrived_ms=now_ms, now_s=now_s)
+            waiting = waiting[frames_per_s:]
+        moves = pipeline.tick(now_ms, now_s)
+        moves += pipeline.accept(run_analysis(due or pipeline.due_windows()), now_ms).transitions
+        raised |= {move.alert.rule for move in moves if move.cause == "onset"}
+    assert {rule for rule in raised if rule.startswith("level")} == set()
+    analysis = pipeline.views(None, now_s=0.0, with_analysis=True)[0].analysis
+    assert analysis is not None
+    assert analysis.fetuses[0].level == 4  # read and shown all the same
+
+
 def test_each_complete_segment_reaches_the_store_once():
     run = play(SCENARIOS["reassuring"], seed=15, duration_s=2400)
     starts = [one.origin_ms + round(one.classification.start_s * 1000) for one in run.segments]
