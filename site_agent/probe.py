@@ -108,6 +108,11 @@ class ProbeReport:
                 told.append(f"  {_name(hearing)}: {faults or 'nothing'}; {hearing.reason or ''}")
         return told
 
+    @property
+    def has_ticks(self) -> bool:
+        """Whether any driver made ticks of what was heard."""
+        return any(hearing.n_ticks for hearing in self.hearings)
+
     def _describe_found(self, best: Hearing) -> list[str]:
         told = [
             f"{self.port}: {_name(best)}" + (", after asking" if best.was_asked else ", by listening alone")
@@ -138,14 +143,15 @@ async def probe_port(port: str, seconds: float) -> ProbeReport:
         raise SettingsError(msg)
     report = ProbeReport(port=port, hearings=[], n_bytes=0, sample=b"", why="not opened")
     for may_ask in (False, True):
-        # A silent line may be a device that waits to be asked; a folder or a recording cannot be asked.
-        if may_ask and (report.driver or port.startswith(("folder:", "replay:"))):
+        # A line without ticks may be a device that waits to be asked, also one that has just said who it is;
+        # a folder or a recording cannot be asked.
+        if may_ask and (report.has_ticks or port.startswith(("folder:", "replay:"))):
             break
         for line, group in groupby(sorted(kinds, key=_baud), key=lambda kind: kind.line):
             if may_ask:
                 for kind in group:
                     await _listen(report, [kind], line, seconds, may_ask=True)
-                    if report.driver:
+                    if report.has_ticks:
                         return report
             else:
                 await _listen(report, list(group), line, seconds, may_ask=False)
