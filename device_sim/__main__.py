@@ -16,7 +16,7 @@ import typer
 from device_sim.broker import Broker, parse_broker
 from device_sim.device_command import device
 from device_sim.faults import FaultPlan
-from device_sim.load import LoadPlan, run_load
+from device_sim.load import LoadPlan, LoadReport, run_load
 from device_sim.pace import Pace
 from device_sim.plan import DEMO, OpenedBed, SitePlan, check_names, open_bed, parse_bed
 from device_sim.publisher import SiteOptions, SitePublisher, run_sites
@@ -179,26 +179,63 @@ def one_bed(
 @app.command()
 def load(
     beds: Annotated[int, typer.Option(min=1, help="beds, one frame a second each")] = 200,
-    seconds: Annotated[int, typer.Option(min=1, help="length of the run")] = 60,
+    seconds: Annotated[int, typer.Option(min=1, help="length of the run, or of each step")] = 60,
+    ramp: Annotated[
+        str, typer.Option(help="steps with so many beds each, such as 1000,2000,3000, instead of --beds")
+    ] = "",
     beds_per_site: Annotated[int, typer.Option(min=1, max=99, help="beds sharing a connection")] = 20,
+    frames_per_s: Annotated[int, typer.Option(min=1, help="of each bed; more than one is late data")] = 1,
+    prefix: Annotated[str, typer.Option(help="what the names of the sites begin with")] = "load",
     qos: Annotated[int, typer.Option(min=0, max=1, help="MQTT quality of service of the frames")] = 1,
     broker: BrokerOption = "mqtt://127.0.0.1:1883",
     seed: SeedOption = 1,
 ) -> None:
-    """Load the broker and the hub with many beds, for benchmarks."""
+    """Load the broker and the hub with many beds, for benchmarks; Ctrl-C ends it with its report."""
     try:
         address = parse_broker(broker)
-        plan = LoadPlan(beds=beds, seconds=seconds, beds_per_site=beds_per_site, qos=qos, seed=seed)
-        report = asyncio.run(run_load(plan, address))
+        steps = _parse_ramp(ramp)
+        plan = LoadPlan(
+            beds=steps[-1] if steps else beds,
+            seconds=seconds,
+            ramp=steps,
+            beds_per_site=beds_per_site,
+            frames_per_s=frames_per_s,
+            prefix=prefix,
+            qos=qos,
+            seed=seed,
+        )
+        report = asyncio.run(_load_until_ended(plan, address))
     except SettingsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    answered = f", {report.answered} answered" if qos else ""
-    typer.echo(
-        f"{report.sites} sites: {report.sent} frames sent{answered}, at most {report.latest_ms:.0f} ms late"
-    )
+    _tell_load(report)
     if qos and report.answered < report.sent:
         raise typer.Exit(1)
+
+
+async def _load_until_ended(plan: LoadPlan, address: Broker) -> LoadReport:
+    ending = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ending.set)
+    return await run_load(plan, address, ending=ending, tell=_tell_load)
+
+
+def _tell_load(report: LoadReport) -> None:
+    typer.echo(
+        f"{report.sites} sites: {report.sent} frames sent, {report.answered} answered,"
+        f" at most {report.latest_ms:.0f} ms late"
+    )
+
+
+def _parse_ramp(text: str) -> tuple[int, ...]:
+    try:
+        steps = tuple(int(word) for word in text.split(",") if word)
+    except ValueError:
+        steps = (0,)
+    if any(beds < 1 for beds in steps) or list(steps) != sorted(set(steps)):
+        msg = f"--ramp: expected growing numbers of beds such as 1000,2000,3000, got {text!r}"
+        raise SettingsError(msg)
+    return steps
 
 
 app.command("device")(device)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import random
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +28,10 @@ _LOOP_S: Final = 600
 """Frames made beforehand per scenario; beds begin at different places of the loop."""
 
 _CONNECT_S: Final = 5.0
+_CONNECT_AHEAD_S: Final = 1.0
 _ANSWER_S: Final = 5.0
+_GOLDEN: Final = 0.618034
+"""Its multiples lie evenly in each second, also when some sites do not speak yet."""
 
 # Offsets inside a wave frame, by the protocol.
 _EPOCH, _SEQ, _T0, _BODY = 2, 6, 10, 16
@@ -35,17 +39,35 @@ _EPOCH, _SEQ, _T0, _BODY = 2, 6, 10, 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
+    """`ramp`: how many beds speak in each step of `seconds`; all of them from the start when empty."""
+
     beds: int
     seconds: int
+    ramp: tuple[int, ...] = ()
     beds_per_site: int = 20
+    frames_per_s: int = 1
+    """Of each bed: with more than one the load is late data that comes fast, and ends at the present."""
     qos: int = 1
     prefix: str = "load"
     seed: int = 1
 
+    def begin_s(self, number: int) -> int:
+        """Give the second in which a site begins to speak."""
+        before = sum(number * self.beds_per_site >= beds for beds in self.ramp)
+        return before * self.seconds
+
+    @property
+    def total_s(self) -> int:
+        """Length of all steps together."""
+        return self.seconds * max(1, len(self.ramp))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:
-    """What was sent; `latest_ms` is how far behind its time the latest second of a site went out."""
+    """What was sent; `latest_ms` is how far behind its time the latest second of a site was begun.
+
+    What is sent and not answered has not been read by the broker.
+    """
 
     sites: int
     sent: int
@@ -53,8 +75,16 @@ class LoadReport:
     latest_ms: float
 
 
-async def run_load(plan: LoadPlan, broker: Broker) -> LoadReport:
+async def run_load(
+    plan: LoadPlan,
+    broker: Broker,
+    *,
+    ending: asyncio.Event | None = None,
+    tell: Callable[[LoadReport], object] | None = None,
+) -> LoadReport:
     """Send one frame a second for each bed, sites spread over the second.
+
+    `ending` ends it early; `tell` is called each second, with the lateness of that second.
 
     Raises
     ------
@@ -64,41 +94,66 @@ async def run_load(plan: LoadPlan, broker: Broker) -> LoadReport:
     loops = [_encode_loop(name, plan.seed) for name in _SCENARIOS]
     names = [f"{plan.prefix}{number:04d}" for number in range(-(-plan.beds // plan.beds_per_site))]
     sites = [
-        _Site(name, min(plan.beds_per_site, plan.beds - number * plan.beds_per_site), loops, plan)
+        _Site(
+            name,
+            min(plan.beds_per_site, plan.beds - number * plan.beds_per_site),
+            loops,
+            plan,
+            plan.begin_s(number),
+        )
         for number, name in enumerate(names)
     ]
+    ending = ending or asyncio.Event()
     start_s = time.monotonic() + 1.0
     t0_ms = round((time.time_ns() // 1_000_000 + 1000) / GRID_MS) * GRID_MS - FRAME_MS
     cause: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as tasks:
-            for number, site in enumerate(sites):
-                phase_s = number / len(sites)
-                tasks.create_task(site.run(broker, start_s + phase_s, t0_ms))
+            telling = tasks.create_task(_tell_each_second(sites, tell)) if tell else None
+            async with asyncio.TaskGroup() as speaking:
+                for number, site in enumerate(sites):
+                    phase_s = number * _GOLDEN % 1.0
+                    speaking.create_task(site.run(broker, start_s + phase_s, t0_ms, ending))
+            if telling:
+                telling.cancel()
     except* (OSError, EOFError, TimeoutError) as group:
         cause = group
     if cause is not None:  # Python before 3.11.4 wraps in a group what is raised inside `except*`
         msg = f"expected a broker at {broker.address} for {len(sites)} connections, got: {find_cause(cause)}"
         raise SettingsError(msg) from cause
+    return _report(sites, max(site.latest_s for site in sites))
+
+
+def _report(sites: Sequence["_Site"], latest_s: float) -> LoadReport:
     return LoadReport(
-        sites=len(sites),
+        sites=sum(site.sent > 0 for site in sites),
         sent=sum(site.sent for site in sites),
         answered=sum(site.answered for site in sites),
-        latest_ms=1000 * max(site.latest_s for site in sites),
+        latest_ms=1000 * latest_s,
     )
+
+
+async def _tell_each_second(sites: Sequence["_Site"], tell: Callable[[LoadReport], object]) -> None:
+    while True:
+        await asyncio.sleep(1.0)
+        tell(_report(sites, max(site.late_s for site in sites)))
 
 
 class _Site:
     """One connection with the beds of one site: packets of one length, side by side in an array."""
 
-    def __init__(self, name: str, beds: int, loops: list[npt.NDArray[np.uint8]], plan: LoadPlan) -> None:
+    def __init__(
+        self, name: str, beds: int, loops: list[npt.NDArray[np.uint8]], plan: LoadPlan, begin_s: int
+    ) -> None:
         self.sent = 0
         self.answered = 0
+        self.late_s = 0.0
         self.latest_s = 0.0
         self._is_sent = False
         self._all_answered = asyncio.Event()
         self._name = name
         self._plan = plan
+        self._begin_s = begin_s
         self._beds = [f"bed{number + 1:02d}" for number in range(beds)]
         # What each bed plays: which loop, and from where in it.
         order = np.arange(beds) + random.Random(f"{plan.seed} {name}").randrange(_LOOP_S)  # noqa: S311  no secret
@@ -116,7 +171,10 @@ class _Site:
         system = random.SystemRandom()
         self._put(_EPOCH, np.array([system.getrandbits(32) for _ in self._beds]), 4)
 
-    async def run(self, broker: Broker, start_s: float, t0_ms: int) -> None:
+    async def run(self, broker: Broker, start_s: float, t0_ms: int, ending: asyncio.Event) -> None:
+        start_s, t0_ms = start_s + self._begin_s, t0_ms + self._begin_s * 1000
+        if not await _sleep_until(start_s - _CONNECT_AHEAD_S, ending):
+            return
         async with asyncio.timeout(_CONNECT_S):
             reader, writer = await asyncio.open_connection(broker.host, broker.port)
             writer.write(_encode_connect(f"{self._name}-live", broker.username, broker.password))
@@ -127,20 +185,26 @@ class _Site:
         try:
             async with asyncio.TaskGroup() as tasks:
                 counting = tasks.create_task(self._count_answers(reader))
-                await self._send(writer, start_s, t0_ms)
+                await self._send(writer, start_s, t0_ms, ending)
                 counting.cancel()
         finally:
             writer.close()
 
-    async def _send(self, writer: asyncio.StreamWriter, start_s: float, t0_ms: int) -> None:
+    async def _send(
+        self, writer: asyncio.StreamWriter, start_s: float, t0_ms: int, ending: asyncio.Event
+    ) -> None:
         self._announce(writer, SiteState.ONLINE)
-        for second in range(self._plan.seconds):
-            due_s = start_s + second
-            await asyncio.sleep(max(due_s - time.monotonic(), 0.0))
-            self._fill_in(second, t0_ms + second * FRAME_MS)
+        rate, seconds = self._plan.frames_per_s, self._plan.total_s - self._begin_s
+        first_ms = t0_ms - (rate - 1) * seconds * FRAME_MS
+        for seq in range(rate * seconds):
+            due_s = start_s + seq / rate
+            if not await _sleep_until(due_s, ending):
+                break
+            self.late_s = time.monotonic() - due_s
+            self.latest_s = max(self.latest_s, self.late_s)
+            self._fill_in(seq, first_ms + seq * FRAME_MS)
             writer.write(self._packets.tobytes())
             await writer.drain()
-            self.latest_s = max(self.latest_s, time.monotonic() - due_s)
             self.sent += len(self._beds)
         if self._plan.qos:
             self._is_sent = True
@@ -153,15 +217,15 @@ class _Site:
         writer.write(b"\xe0\x00")
         await writer.drain()
 
-    def _fill_in(self, second: int, t0_ms: int) -> None:
+    def _fill_in(self, seq: int, t0_ms: int) -> None:
         beds = np.arange(len(self._beds))
-        body = self._loop[beds, (self._from + second) % _LOOP_S, _BODY:]
+        body = self._loop[beds, (self._from + seq) % _LOOP_S, _BODY:]
         self._packets[:, self._head + _BODY :] = body
-        self._put(_SEQ, np.full(beds.size, second), 4)
+        self._put(_SEQ, np.full(beds.size, seq), 4)
         self._put(_T0, np.full(beds.size, t0_ms), 6)
         if self._plan.qos:
             # Identifiers may be used again once answered; 0 is not one.
-            self._put(-2, (second * beds.size + beds) % 65535 + 1, 2)
+            self._put(-2, (seq * beds.size + beds) % 65535 + 1, 2)
 
     def _put(self, offset: int, values: npt.NDArray[np.int64], width: int) -> None:
         """Write one big-endian number per bed, `offset` bytes from the start of the frame."""
@@ -190,6 +254,14 @@ class _Site:
             )
         for where, payload in messages:
             writer.write(_encode_publish_head(where, len(payload), 0, retain=True) + payload)
+
+
+async def _sleep_until(due_s: float, ending: asyncio.Event) -> bool:
+    """Sleep; False once the load is to end."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(max(0.0, due_s - time.monotonic())):
+            await ending.wait()
+    return not ending.is_set()
 
 
 def _encode_loop(name: str, seed: int) -> npt.NDArray[np.uint8]:

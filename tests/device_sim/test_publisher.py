@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from device_sim.broker import Broker, parse_broker
 from device_sim.faults import FaultPlan
-from device_sim.load import LoadPlan, run_load
+from device_sim.load import LoadPlan, LoadReport, run_load
 from device_sim.pace import Pace
 from device_sim.plan import DEMO, BedPlan, SitePlan, check_names, open_bed, parse_bed
 from device_sim.publisher import SiteOptions, SitePublisher
@@ -303,6 +304,38 @@ async def test_the_load_generator_sends_frames_that_decode(mosquitto: Mosquitto)
         assert all(FrameFlag.TEST in f.flags for frames in beds.values() for f in frames)
         rates = [to_values(frames[0].channels[0]) for frames in beds.values()]
         assert len({tuple(np.nan_to_num(rate)) for rate in rates}) > 10
+
+
+async def test_the_load_grows_by_steps_tells_each_second_and_ends_when_asked(mosquitto: Mosquitto) -> None:
+    told: list[LoadReport] = []
+    ending = asyncio.Event()
+
+    def note(report: LoadReport) -> None:
+        told.append(report)
+        if report.sites == 3:
+            ending.set()
+
+    async with listening(mosquitto.port) as heard:
+        plan = LoadPlan(beds=5, ramp=(2, 5), seconds=2, beds_per_site=2, prefix="ramp")
+        report = await run_load(plan, mosquitto.address, ending=ending, tell=note)
+        await heard.wait_until(lambda: len(heard.of("/wave/live")) >= report.sent)
+    assert (told[0].sites, told[0].sent) == (1, 2)
+    assert report.sites == 3
+    assert report.answered == report.sent < 2 * 2 + 5 * 2
+
+
+async def test_a_load_of_many_frames_a_second_is_late_data_that_ends_at_the_present(
+    mosquitto: Mosquitto,
+) -> None:
+    async with listening(mosquitto.port) as heard:
+        plan = LoadPlan(beds=1, seconds=1, frames_per_s=20)
+        report = await run_load(plan, mosquitto.address)
+        await heard.wait_until(lambda: len(heard.of("/wave/live")) >= 20)
+        frames = [decode_wave(payload, site="s", bed="b") for payload in heard.of("/wave/live")]
+    assert report.sent == 20
+    assert [frame.seq for frame in frames] == list(range(20))
+    assert all(b.t0_ms - a.t0_ms == 1000 for a, b in itertools.pairwise(frames))
+    assert abs(frames[-1].end_ms - now_ms()) < 3000
 
 
 async def test_load_without_a_broker_says_so() -> None:
