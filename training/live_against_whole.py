@@ -1,4 +1,8 @@
-"""Hold the live analysis against the whole record, and say of each segment that differs what it hangs on."""
+"""Hold the live analysis against the whole record, and against the record as known when a level was told.
+
+Live and whole can differ for two reasons: the live analysis reads the same samples otherwise, or the whole
+record knows more of them. The record cut at the second of telling tells these apart.
+"""
 
 import argparse
 import logging
@@ -12,7 +16,7 @@ import numpy as np
 
 from hub.dsp import analyse
 from hub.dsp.reading import LiveReading
-from hub.model import Acceleration, Analysis, Classification, Deceleration
+from hub.model import FS_HZ, Acceleration, Analysis, Classification, Deceleration
 from training.event_records import Marked, read_marked
 from training.live_replay import Played, origin_s, replay
 
@@ -31,21 +35,34 @@ class Told:
     segment: Classification
     from_s: float
     reading: LiveReading
+    at_s: float
+    """When it was told: samples up to here were known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """A segment that live was told at another level than the whole record gives it."""
+class Compared:
+    """One segment: as it was told, as the record cut at that second gives it, as the whole record does."""
 
     record: str
-    start_s: float
     whole: Classification
+    cut: Classification | None
     live: Classification
     cause: str
+    """What live and whole differ in; empty where the level is the same."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether live told the level of the whole record."""
+        return self.live.level == self.whole.level
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether live told what `analyse` says of the same samples."""
+        return self.cut is not None and self.live.level == self.cut.level
 
 
-def compare(records: Sequence[Marked], *, after_s: float = AFTER_S) -> Iterator[Difference | None]:
-    """Give each segment that both tell: None where the level is the same."""
+def compare(records: Sequence[Marked], *, after_s: float = AFTER_S) -> Iterator[Compared]:
+    """Compare each segment that live and the whole record both tell."""
     told = _tell(records, after_s)
     for record, known in zip(records, told, strict=True):
         whole = analyse(record.fhr, record.toco)
@@ -53,11 +70,15 @@ def compare(records: Sequence[Marked], *, after_s: float = AFTER_S) -> Iterator[
             live = known.get(round(segment.start_s))
             if live is None:
                 continue
-            if live.segment.level == segment.level:
-                yield None
-                continue
-            cause = find_cause(whole, segment, live)
-            yield Difference(record.name, segment.start_s, segment, live.segment, cause)
+            stop = round(live.at_s * FS_HZ)
+            cut = analyse(record.fhr[:stop], record.toco[:stop])
+            yield Compared(
+                record=record.name,
+                whole=segment,
+                cut=next((one for one in cut.segments if one.start_s == segment.start_s), None),
+                live=live.segment,
+                cause="" if live.segment.level == segment.level else find_cause(whole, segment, live),
+            )
 
 
 def find_cause(whole: Analysis, segment: Classification, live: Told) -> str:
@@ -94,7 +115,7 @@ def _tell(records: Sequence[Marked], after_s: float) -> list[dict[int, Told]]:
         from_s = origin_s(reading)
         for segment in reading.segments:
             if now_s - (segment.end_s + from_s) >= after_s:
-                told[k].setdefault(round(segment.start_s + from_s), Told(segment, from_s, reading))
+                told[k].setdefault(round(segment.start_s + from_s), Told(segment, from_s, reading, now_s))
     return told
 
 
@@ -133,27 +154,29 @@ def main() -> None:
     parser.add_argument("--after", type=float, default=AFTER_S, help="seconds after the end of a segment")
     given = parser.parse_args()
     segments = list(compare(read_marked(given.records), after_s=given.after))
-    differences = [one for one in segments if one is not None]
-    for one in differences:
+    for one in segments:
+        if not (one.is_whole and one.is_cut):
+            _log.info(
+                "%s %6.0f s: whole %s, cut %s, live %s: %s",
+                one.record,
+                one.whole.start_s,
+                *(_name(read) for read in (one.whole, one.cut, one.live)),
+                one.cause or "the same samples, read otherwise",
+            )
+    for n_same, what in (
+        (sum(one.is_cut for one in segments), "what analyse gives the same samples"),
+        (sum(one.is_whole for one in segments), "what it gives the whole record"),
+    ):
+        share = 100 * n_same / max(len(segments), 1)
         _log.info(
-            "%s %6.0f s: whole %s %s, live %s %s: %s",
-            one.record,
-            one.start_s,
-            one.whole.level,
-            one.whole.cell or one.whole.indeterminate,
-            one.live.level,
-            one.live.cell or one.live.indeterminate,
-            one.cause,
+            "%d of %d segments told at the level that is %s (%.1f %%)", n_same, len(segments), what, share
         )
-    n_same = len(segments) - len(differences)
-    _log.info(
-        "%d of %d segments at the same level (%.1f %%)",
-        n_same,
-        len(segments),
-        100 * n_same / max(len(segments), 1),
-    )
-    for cause, count in Counter(one.cause for one in differences).most_common():
+    for cause, count in Counter(one.cause for one in segments if one.cause).most_common():
         _log.info("%3d  %s", count, cause)
+
+
+def _name(read: Classification | None) -> str:
+    return "not told" if read is None else f"{read.level} {read.cell or read.indeterminate}"
 
 
 if __name__ == "__main__":
