@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from chaos.breaking_point import LEGEND, run_breaking_point
 from chaos.fuzz import run_fuzz
 from chaos.fuzz_atheris import run_atheris
 from chaos.fuzz_targets import all_targets
@@ -45,6 +46,33 @@ def overload(
     for name, value in {**asdict(result), "lost": result.lost}.items():
         typer.echo(f"{name:30} {value:,.1f}" if isinstance(value, float) else f"{name:30} {value:,}")
     raise typer.Exit(1 if result.lost else 0)
+
+
+@app.command("breaking-point")
+def breaking_point(
+    steps: Annotated[
+        str, typer.Option(help="growing numbers of beds")
+    ] = "1000,1500,2000,2500,3000,4000,5000",
+    seconds: Annotated[int, typer.Option(min=15, help="length of each step")] = 75,
+    goes_on: Annotated[
+        bool, typer.Option("--go-on", help="make every step, also after a goal has broken")
+    ] = False,
+    folder: FolderOption = None,
+) -> None:
+    """Let more and more beds speak until a goal breaks, and say which; ends with 1 if a frame is missing."""
+    with tempfile.TemporaryDirectory(prefix="ctg-chaos-") as scratch:
+        result = run_breaking_point(
+            folder or Path(scratch),
+            steps=[int(word) for word in steps.split(",")],
+            seconds=seconds,
+            goes_on=goes_on,
+            tell=typer.echo,
+        )
+    typer.echo(LEGEND)
+    typer.echo(f"sent {result.sent:,}, stored {result.stored:,}, lost {result.sent - result.stored:,}")
+    typer.echo(f"all stored {result.drained_s:.1f} s after the end of the load")
+    typer.echo(result.verdict)
+    raise typer.Exit(1 if result.sent != result.stored else 0)
 
 
 PIECE_H = 50.0

@@ -1,20 +1,16 @@
 """Many beds for a long time: nothing lost, the loop on time, and how many there are before it breaks."""
 
-import asyncio
-import re
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.compare import count_frames
+from chaos.gauges import LIVE_FRAMES, count_stored, oldest_reading_s, read_load, start_load
 from chaos.watcher import Watcher, percentiles
-from chaos.world import HOST, ChaosError, Part, World, wait_until
+from chaos.world import Part, World, wait_until
 
 WARM_UP_S = 30.0
 DRAIN_S = 120.0
 LOOK_S = 60.0
-LIVE_FRAMES = 'ctg_frames_total{lane="live"}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +48,7 @@ def run_overload(folder: Path, *, beds: int, seconds: int) -> Overload:
     sent and the database does not hold is lost between broker and hub.
     """
     with World(folder, max_beds=beds + 100) as world:
-        load = world.add(
-            "load",
-            (
-                *(sys.executable, "-m", "device_sim", "load", "--beds", str(beds), "--seconds", str(seconds)),
-                *("--broker", f"mqtt://{HOST}:{world.mqtt_port}"),
-            ),
-        )
+        load = start_load(world, "load", beds=beds, seconds=seconds)
         wait_until("the beds to appear", lambda: world.metrics().get(LIVE_FRAMES, 0) > beds, within_s=60)
         with Watcher(
             world.url, [f"load{site:04d}/bed01" for site in range(min(12, -(-beds // 20)))]
@@ -67,7 +57,7 @@ def run_overload(folder: Path, *, beds: int, seconds: int) -> Overload:
             before, begun_s, cpu_s = world.metrics(), time.monotonic(), world.hub.cpu_s()
             oldest_s = 0.0
             while load.is_running:
-                oldest_s = max(oldest_s, _oldest_reading_s(world))
+                oldest_s = max(oldest_s, oldest_reading_s(world)[0])
                 _wait_for(load, LOOK_S)
             after, spent_s = world.metrics(), time.monotonic() - begun_s
             cpu_percent = 100 * (world.hub.cpu_s() - cpu_s) / spent_s
@@ -79,16 +69,11 @@ def run_overload(folder: Path, *, beds: int, seconds: int) -> Overload:
         )
         refused = int(world.metrics()["ctg_refused_frames"])
         rss_mb = world.hub.rss_mb()
-        said = re.search(r"(\d+) frames sent", load.log.read_text())
-        if said is None:
-            msg = f"load: expected a report of what was sent, got {load.log.read_text()[-500:]!r}"
-            raise ChaosError(msg)
-        with world.open_database() as dsn:
-            stored = asyncio.run(count_frames(dsn))
+        sent, stored = read_load(load).sent, count_stored(world)
     return Overload(
         beds=beds,
         seconds=seconds,
-        sent=int(said[1]),
+        sent=sent,
         stored=stored,
         refused=refused,
         loop_lag_over_50_ms_percent=_late_percent(before, after, "0.05"),
@@ -107,17 +92,6 @@ def _wait_for(load: Part, seconds: float) -> None:
     end_s = time.monotonic() + seconds
     while load.is_running and time.monotonic() < end_s:
         time.sleep(0.5)
-
-
-def _oldest_reading_s(world: World) -> float:
-    answer = world.get("/api/v1/beds")
-    read_ms = [
-        fetus["computed_ms"]
-        for bed in answer["beds"]
-        if bed["analysis"]
-        for fetus in bed["analysis"]["fetuses"]
-    ]
-    return (answer["t_ms"] - min(read_ms)) / 1000 if read_ms else 0.0
 
 
 def _late_percent(before: dict[str, float], after: dict[str, float], limit_s: str) -> float:
