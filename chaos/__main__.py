@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import random
+import signal
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -32,6 +34,18 @@ FolderOption = Annotated[
 @app.callback()
 def main() -> None:
     """Hurt real parts on purpose, and count what is lost."""
+    for number in _ENDING:
+        signal.signal(number, _end)  # also where a shell had SIGINT ignored, as behind `&`
+
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    """Leave every `with`, so that no process, mount or rule stays behind; further signals change nothing."""
+    for other in _ENDING:
+        signal.signal(other, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 @app.command()
