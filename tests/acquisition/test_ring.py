@@ -1,12 +1,14 @@
 """The ring shows each sample at its time, gaps as gaps, and never an old sample as a new one."""
 
 import numpy as np
+import numpy.typing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.acquisition.ring import RING_CHANNELS, Ring
-from hub.model import Channel, FrameFlag, MonitorStatus, Transducer, WaveFrame
-from hub.wire import samples_from_values
+from hub.model import Channel, ChannelSamples, FrameFlag, MonitorStatus, Transducer, WaveFrame
+from hub.wire import samples_from_values, to_values
 
 T0_MS = 1_763_610_000_000
 FHR1 = RING_CHANNELS.index(Channel.FHR1)
@@ -125,3 +127,37 @@ def test_a_window_is_a_copy_that_later_samples_do_not_change():
     samples, _, _ = ring.window(row, 8)
     ring.push(row, frame(8, [150] * 8), is_newest=True)
     assert samples[0, FHR1].tolist() == [140] * 8
+
+
+def every_word(channel: Channel) -> npt.NDArray[np.uint16] | npt.NDArray[np.uint8] | npt.NDArray[np.int16]:
+    if channel is Channel.TOCO:
+        return np.arange(0x100).astype(np.uint8)
+    if channel is Channel.IUP:
+        return np.arange(-0x8000, 0x8000).astype(np.int16)
+    return np.arange(0x10000).astype(np.uint16)
+
+
+@pytest.mark.parametrize("channel", RING_CHANNELS)
+def test_every_word_that_the_wire_can_carry_comes_back_as_the_same_value(channel: Channel):
+    words = every_word(channel)
+    ring, row = ring_with_bed(length_s=words.size // 4)
+    for first in range(0, words.size, 128):
+        some = ChannelSamples(channel, Transducer.UNKNOWN, False, words[first : first + 128])
+        t0_ms = T0_MS + first * 250
+        whole = WaveFrame("h", "b", 1, 0, t0_ms, 250, 128, FrameFlag.NONE, MonitorStatus.ON, (some,))
+        ring.push(row, whole, is_newest=True)
+    column = RING_CHANNELS.index(channel)
+    expected = to_values(ChannelSamples(channel, Transducer.UNKNOWN, False, words))
+    assert np.isnan(expected).any()
+    window, _, _ = ring.window(row, words.size)
+    span, _ = ring.copy_span(row, (T0_MS + words.size * 250) // 250, words.size)
+    live = ring.column(np.array([row]), np.array([column]), words.size)
+    for samples in (window[0, column], span[column], live[0]):
+        np.testing.assert_array_equal(samples, expected)
+
+
+def test_a_channel_that_a_bed_does_not_use_reads_as_lost():
+    ring, row = ring_with_bed()
+    ring.push(row, frame(0, [140] * 4), is_newest=True)
+    samples, _, _ = ring.window(row, 4)
+    assert np.isnan(np.delete(samples[0], FHR1, axis=0)).all()
