@@ -30,8 +30,8 @@ MAX_EVENT_IDS: Final = 200
 """Events that one ack names; of one that is never named the site sends again what is stored already."""
 MAX_SET_ASIDE: Final = 1000
 """Refused records that are kept for whoever looks into it; each was logged as critical."""
-MAX_STEPS: Final = 200
-"""Steps of alerts that share a transaction when many beds change at once."""
+MAX_TOGETHER: Final = 200
+"""Steps of alerts, or readings, that share a transaction when many beds change at once."""
 RETRY_S: Final = 1.0
 LAST_SEQ: Final = 2**32 - 1
 MAX_MISSING: Final = 100
@@ -78,7 +78,7 @@ class Recorder:
         self._stored_events: dict[tuple[str, str], list[str]] = {}
         self._wake = asyncio.Event()
         self._one_by_one = 0
-        """Steps of alerts still to be written each by itself, because one of them was refused."""
+        """Records still to be written each by itself, because one of them was refused."""
         self._is_failing = False
         self._is_full = False
         self.refused_frames = 0
@@ -168,57 +168,58 @@ class Recorder:
             if not self._records:
                 await asyncio.sleep(BATCH_S)
                 continue
-            record = self._records[0]
-            steps = self._take_steps()
+            batch = self._take_batch()
             try:
-                await self._write(record, steps)
+                await self._write(batch)
             except StoreAwayError as error:
                 await self._failed(error)
                 self.record_stage.turn()
                 continue
             except StoreError as error:
-                if len(steps) > 1:
-                    self._one_by_one = len(steps)  # one of them is refused: find out which
+                if len(batch) > 1:
+                    self._one_by_one = len(batch)  # one of them is refused: find out which
                     continue
-                self._set_aside(record, error)
+                self._set_aside(batch[0], error)
             else:
                 self._recovered()
             self._one_by_one = max(0, self._one_by_one - 1)
-            for _ in range(max(1, len(steps))):
+            for record in batch:
                 self._records.popleft()
-            if isinstance(record, tuple):
-                self._waiting_events.discard(record[2].id)
+                if isinstance(record, tuple):
+                    self._waiting_events.discard(record[2].id)
             if not self._records and not self._refused_records:
                 self._journal.clear()
             self.record_stage.beat()
 
-    async def _write(self, record: Record, steps: list[AlertTransition]) -> None:
-        match record:
-            case AlertTransition():
-                await self._store.save_transitions(steps)
-            case StoredSegment():
-                await self._store.save_classifications(
-                    record.site,
-                    record.bed,
-                    record.fetus,
-                    record.origin_ms,
-                    [record.classification],
-                    record.algorithm,
-                )
-            case (site, bed, event):
-                await self._store.append_events(site, bed, [event])
-                ids = self._stored_events.setdefault((site, bed), [])
-                self._stored_events[site, bed] = [*ids, event.id][-MAX_EVENT_IDS:]
+    def _take_batch(self) -> list[Record]:
+        """Give the records at the head of the queue that may share a transaction.
 
-    def _take_steps(self) -> list[AlertTransition]:
-        """Give the steps of alerts at the head of the queue that may share a transaction."""
-        most = 1 if self._one_by_one else MAX_STEPS
-        steps: list[AlertTransition] = []
+        They are of one kind, events alone; of one window there is one reading, so that
+        a transaction that is written twice adds no revision.
+        """
+        first = self._records[0]
+        most = 1 if self._one_by_one or isinstance(first, tuple) else MAX_TOGETHER
+        batch: list[Record] = []
+        windows: set[tuple[str, str, int, int]] = set()
         for record in islice(self._records, most):
-            if not isinstance(record, AlertTransition):
+            if type(record) is not type(first):
                 break
-            steps.append(record)
-        return steps
+            if isinstance(record, StoredSegment):
+                if record.window in windows:
+                    break
+                windows.add(record.window)
+            batch.append(record)
+        return batch
+
+    async def _write(self, batch: list[Record]) -> None:
+        if steps := [record for record in batch if isinstance(record, AlertTransition)]:
+            await self._store.save_transitions(steps)
+        if segments := [record for record in batch if isinstance(record, StoredSegment)]:
+            await self._store.save_classifications(segments)
+        for site, bed, event in (record for record in batch if isinstance(record, tuple)):
+            await self._store.append_events(site, bed, [event])
+            ids = self._stored_events.setdefault((site, bed), [])
+            self._stored_events[site, bed] = [*ids, event.id][-MAX_EVENT_IDS:]
 
     async def send_acks(self) -> None:
         """Publish the newest ack of each bed for ever; one that the broker did not take waits."""

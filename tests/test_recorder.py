@@ -15,10 +15,12 @@ from hub.model import (
     AlertState,
     AlertTransition,
     BedEvent,
+    Classification,
     EventKind,
     Lane,
     Priority,
 )
+from hub.pipeline import StoredSegment
 from hub.recorder import LAST_SEQ, MAX_FILL_FRAMES, MAX_FRAMES, MAX_MISSING, Recorder, bounded_ack
 from hub.stages import Clock, Stage
 from hub.store.rows import FrameRow
@@ -103,6 +105,63 @@ async def test_one_refused_step_of_many_that_share_a_transaction_costs_only_itse
     assert recorder.set_aside_records == 1
     journal.close()
     await store.close()
+
+
+async def test_readings_of_all_beds_share_transactions_and_those_of_one_window_keep_their_order(
+    postgres_dsn: str,  # noqa: F811  # a fixture
+    tmp_path: Path,
+):
+    store = await Store.open(postgres_dsn)
+
+    async def publish(_site: str, _bed: str, _ack: Ack) -> bool:
+        return True
+
+    journal = AlertJournal(tmp_path)
+    recorder = Recorder(store, publish, lambda name, pending: Stage(name, Clock(), pending), journal)
+    recorder.keep(segment(number, 3) for number in range(300))
+    recorder.keep([segment(7, 4), segment(7, 3), segment(7, 4)])
+    refused = segment(8, 3)
+    recorder.keep([replace(refused, algorithm="\x00"), segment(9, 4), MOVE])
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        writing = asyncio.create_task(recorder.write_records())
+        try:
+            for _ in range(400):
+                if not recorder.record_stage.pending:
+                    break
+                await asyncio.sleep(0.05)
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+        rows = connection.execute(
+            "SELECT bed, level FROM classification WHERE bed IN ('b7', 'b8', 'b9') ORDER BY bed, revision"
+        ).fetchall()
+        found = connection.execute(
+            "SELECT count(DISTINCT bed), count(DISTINCT xmin::text) FROM classification"
+        )
+        beds, transactions = found.fetchone() or (0, 0)
+    assert rows == [("b7", 3), ("b7", 4), ("b7", 3), ("b7", 4), ("b8", 3), ("b9", 3), ("b9", 4)]
+    assert beds == 300
+    assert transactions <= 7
+    assert recorder.set_aside_records == 1
+    assert await store.read_open_alerts() == [ALERT]
+    journal.close()
+    await store.close()
+
+
+def segment(bed: int, level: int) -> StoredSegment:
+    """A reading of the same ten minutes of some bed."""
+    reading = Classification(
+        start_s=600.0,
+        end_s=1200.0,
+        level=level,
+        cell=None,
+        baseline_bpm=140.0,
+        valid_fraction=0.9,
+        reasons=(),
+    )
+    return StoredSegment(
+        site="h1", bed=f"b{bed}", fetus=1, origin_ms=5, classification=reading, algorithm="jsog/1"
+    )
 
 
 def test_a_step_of_an_alert_is_on_the_disk_at_once_and_survives_a_hub_that_is_killed(tmp_path: Path):

@@ -8,6 +8,7 @@ from typing import Final, LiteralString, TypeVar
 import msgspec
 
 from hub.model import Alert, AlertTransition, BedEvent, Classification
+from hub.pipeline import StoredSegment
 from hub.store.rows import StoredClassification
 from hub.store.session import Connection
 
@@ -119,32 +120,24 @@ async def read_transitions(connection: Connection, alert_id: str) -> list[AlertT
     return _from_json(await cursor.fetchall(), AlertTransition)
 
 
-async def write_classifications(
-    connection: Connection,
-    site: str,
-    bed: str,
-    fetus: int,
-    origin_ms: int,
-    classifications: Sequence[Classification],
-    algorithm: str,
-) -> None:
-    """Record readings; one that differs from what stands for its window becomes a further revision."""
+async def write_classifications(connection: Connection, segments: Sequence[StoredSegment]) -> None:
+    """Record readings in their order; one that differs from what stands for its window is a new revision."""
     await connection.cursor().executemany(
         _SAVE_CLASSIFICATION,
         [
             {
-                "site": site,
-                "bed": bed,
-                "fetus": fetus,
-                "algorithm": algorithm,
-                "start_ms": origin_ms + round(reading.start_s * 1000),
-                "end_ms": origin_ms + round(reading.end_s * 1000),
-                "is_rolling": reading.is_rolling,
-                "origin_ms": origin_ms,
-                "level": reading.level,
-                "body": _to_json(reading),
+                "site": one.site,
+                "bed": one.bed,
+                "fetus": one.fetus,
+                "algorithm": one.algorithm,
+                "start_ms": one.origin_ms + round(one.classification.start_s * 1000),
+                "end_ms": one.origin_ms + round(one.classification.end_s * 1000),
+                "is_rolling": one.classification.is_rolling,
+                "origin_ms": one.origin_ms,
+                "level": one.classification.level,
+                "body": _to_json(one.classification),
             }
-            for reading in classifications
+            for one in segments
         ],
     )
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, Self
 
-from hub.model import Ack, Alert, AlertTransition, BedEvent, Classification
+from hub.model import Ack, Alert, AlertTransition, BedEvent
+from hub.pipeline import StoredSegment
 from hub.store import compaction, frames, records
 from hub.store.migrate import migrate
 from hub.store.rows import Acks, FrameRow, Layout, Reject, StoredClassification, StoreInfo
@@ -123,21 +124,10 @@ class Store:
             "reading alerts", lambda connection: records.read_transitions(connection, alert_id)
         )
 
-    async def save_classifications(
-        self,
-        site: str,
-        bed: str,
-        fetus: int,
-        origin_ms: int,
-        classifications: Sequence[Classification],
-        algorithm: str,
-    ) -> None:
+    async def save_classifications(self, segments: Sequence[StoredSegment]) -> None:
         """Record readings; the same again changes nothing, another for the same window is a new revision."""
         await self._records.run(
-            lambda connection: records.write_classifications(
-                connection, site, bed, fetus, origin_ms, classifications, algorithm
-            ),
-            seconds=WRITE_DEADLINE_S,
+            lambda connection: records.write_classifications(connection, segments), seconds=WRITE_DEADLINE_S
         )
 
     async def read_classifications(

@@ -4,11 +4,18 @@ import asyncio
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from hub.database import cancel
+from hub.journal import AlertJournal
+from hub.model import Ack, Classification, Reason
+from hub.pipeline import StoredSegment
+from hub.recorder import Recorder
+from hub.stages import Clock, Stage
 from hub.store.embedded import EmbeddedPostgres
 from hub.store.rows import FrameRow
 from hub.store.store import Store
@@ -83,6 +90,64 @@ def test_frames_stored_in_one_batch(
     assert stored == beds
     benchmark.extra_info["frames_per_s"] = round(beds / benchmark.stats.stats.median)
     assert benchmark.extra_info["frames_per_s"] > 1000
+
+
+def test_readings_of_2000_beds_at_the_end_of_a_segment(
+    benchmark: Benchmark,
+    store: Store,
+    loop: asyncio.AbstractEventLoop,
+    tmp_path: Path,
+) -> None:
+    """Every bed's ten minutes end at once: from the queue of the recorder to the last commit."""
+
+    async def publish(_site: str, _bed: str, _ack: Ack) -> bool:
+        return True
+
+    journal = AlertJournal(tmp_path)
+    recorder = Recorder(store, publish, lambda name, pending: Stage(name, Clock(), pending), journal)
+    numbers = itertools.count()
+
+    async def write(segments: list[StoredSegment]) -> None:
+        recorder.keep(segments)
+        writing = asyncio.create_task(recorder.write_records())
+        for _ in itertools.count():
+            if not recorder.record_stage.pending:
+                break
+            await asyncio.sleep(0.005)
+        await cancel(writing)
+
+    def setup() -> tuple[tuple[list[StoredSegment]], dict[str, object]]:
+        origin_ms = T0_MS + next(numbers) * 600_000
+        return ([_segment(bed, origin_ms) for bed in range(2000)],), {}
+
+    benchmark.pedantic(lambda segments: loop.run_until_complete(write(segments)), setup=setup, rounds=5)
+    journal.close()
+    benchmark.extra_info["segments_per_s"] = round(2000 / benchmark.stats.stats.median)
+    assert recorder.set_aside_records == 0
+
+
+def _segment(bed: int, origin_ms: int) -> StoredSegment:
+    reasons = tuple(
+        Reason(code="baseline", start_s=60.0 * k, end_s=60.0 * k + 60, values={"baseline_bpm": 140.0})
+        for k in range(5)
+    )
+    reading = Classification(
+        start_s=0.0,
+        end_s=600.0,
+        level=3,
+        cell="3.2",
+        baseline_bpm=140.0,
+        valid_fraction=0.93,
+        reasons=reasons,
+    )
+    return StoredSegment(
+        site=f"h{bed // 20}",
+        bed=f"bed{bed % 20}",
+        fetus=1,
+        origin_ms=origin_ms,
+        classification=reading,
+        algorithm="jsog/1",
+    )
 
 
 def test_reading_a_packed_hour(

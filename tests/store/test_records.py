@@ -19,6 +19,7 @@ from hub.model import (
     Priority,
     Reason,
 )
+from hub.pipeline import StoredSegment
 from hub.store.store import Store
 
 T_MS = 1_780_000_000_000
@@ -94,6 +95,13 @@ READING = Classification(
     valid_fraction=0.93,
     reasons=(Reason(code="baseline", start_s=600.0, end_s=1200.0, values={"baseline_bpm": 140.0}),),
 )
+
+
+def _segment(reading: Classification, *, fetus: int = 1, algorithm: str = "jsog/1") -> StoredSegment:
+    site, bed = BED
+    return StoredSegment(
+        site=site, bed=bed, fetus=fetus, origin_ms=T_MS, classification=reading, algorithm=algorithm
+    )
 
 
 # ----------------------------------------------------------------------- events
@@ -221,7 +229,7 @@ async def test_what_happened_to_an_alert_cannot_be_rewritten(
 async def test_a_reading_comes_back_as_it_was(store: Store) -> None:
     rolling = replace(READING, start_s=660.0, end_s=1260.0, is_rolling=True, level=None)
     rolling = replace(rolling, indeterminate=Indeterminate.LONG_GAP)
-    await store.save_classifications(*BED, 1, T_MS, [READING, rolling], "jsog/1")
+    await store.save_classifications([_segment(READING), _segment(rolling)])
     found = await store.read_classifications(*BED, T_MS, T_MS + 10_000_000)
     assert [(one.classification, one.revision) for one in found] == [(READING, 0), (rolling, 0)]
     assert {(one.fetus, one.origin_ms, one.algorithm) for one in found} == {(1, T_MS, "jsog/1")}
@@ -229,7 +237,7 @@ async def test_a_reading_comes_back_as_it_was(store: Store) -> None:
 
 async def test_the_same_reading_again_is_no_revision(store: Store) -> None:
     for _ in range(3):
-        await store.save_classifications(*BED, 1, T_MS, [READING], "jsog/1")
+        await store.save_classifications([_segment(READING)])
     (one,) = await store.read_classifications(*BED, T_MS, T_MS + 10_000_000)
     assert one.revision == 0
 
@@ -238,7 +246,7 @@ async def test_another_reading_of_the_same_window_is_a_revision_and_the_former_s
     store: Store, postgres_dsn: str
 ) -> None:
     for level in (3, 4, 3):
-        await store.save_classifications(*BED, 1, T_MS, [replace(READING, level=level)], "jsog/1")
+        await store.save_classifications([_segment(replace(READING, level=level))])
     (one,) = await store.read_classifications(*BED, T_MS, T_MS + 10_000_000)
     assert (one.revision, one.classification.level) == (2, 3)
     with psycopg.connect(postgres_dsn) as connection:
@@ -246,10 +254,19 @@ async def test_another_reading_of_the_same_window_is_a_revision_and_the_former_s
     assert kept == [(3,), (4,), (3,)]
 
 
+async def test_readings_of_many_beds_in_one_transaction_written_twice_stand_once(store: Store) -> None:
+    segments = [replace(_segment(READING), bed=f"bed{number}") for number in range(50)]
+    for _ in range(2):  # a second time, as when the connection broke before the answer
+        await store.save_classifications(segments)
+    for one in segments:
+        (found,) = await store.read_classifications(one.site, one.bed, T_MS, T_MS + 10_000_000)
+        assert (found.revision, found.classification) == (0, READING)
+
+
 async def test_fetuses_and_algorithms_are_kept_apart(store: Store) -> None:
-    await store.save_classifications(*BED, 1, T_MS, [READING], "jsog/1")
-    await store.save_classifications(*BED, 2, T_MS, [READING], "jsog/1")
-    await store.save_classifications(*BED, 1, T_MS, [READING], "jsog/2")
+    await store.save_classifications([_segment(READING)])
+    await store.save_classifications([_segment(READING, fetus=2)])
+    await store.save_classifications([_segment(READING, algorithm="jsog/2")])
     assert len(await store.read_classifications(*BED, T_MS, T_MS + 10_000_000)) == 3
     assert await store.read_classifications(*BED, T_MS + 1_200_000, T_MS + 10_000_000) == []
 
