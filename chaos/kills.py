@@ -17,6 +17,7 @@ import psycopg
 from chaos.compare import Difference, compare, read_outbox
 from chaos.lines import Lines
 from chaos.outages import wait_for_live
+from chaos.port_rules import PortFault, PortRules
 from chaos.proxy import Faults, LineState
 from chaos.sites import Site, open_sites
 from chaos.world import HOST, ChaosError, Part, World, wait_until
@@ -28,6 +29,10 @@ FREEZE_SHARE: Final = 0.2
 LONGEST_DEATH_S: Final = 2.0
 LINE_FAULT_S: Final = 8.0
 """On average so long until the next fault of a line."""
+PORT_FAULT_S: Final = 10.0
+"""On average so long until the next fault of a port in the kernel."""
+LONGEST_PORT_FAULT_S: Final = 5.0
+"""TCP tries again after up to as long as it was in vain: that is part of the recovery."""
 RECOVERED_S: Final = 60.0
 DRAIN_S: Final = 180.0
 SUPERVISE_S: Final = 0.5
@@ -56,6 +61,9 @@ class KillReport:
     kills: Counter[str] = field(default_factory=Counter)
     freezes: Counter[str] = field(default_factory=Counter)
     line_faults: Counter[str] = field(default_factory=Counter)
+    port_faults: Counter[str] = field(default_factory=Counter)
+    no_port_faults: str = ""
+    """Why there are none in the kernel, if there are none."""
     seconds: float = 0.0
     ended: Counter[str] = field(default_factory=Counter)
     """Parts that ended by themselves because of what was done to others."""
@@ -93,6 +101,7 @@ class KillReport:
             f"kills                {self.kills.total():,} ({counts(self.kills)})",
             f"freezes              {self.freezes.total():,} ({counts(self.freezes)})",
             f"line faults          {self.line_faults.total():,} ({counts(self.line_faults)})",
+            f"faults in the kernel {self.no_port_faults or counts(self.port_faults)}",
             f"ended by themselves  {self.ended.total():,} ({counts(self.ended)})",
             f"restarted_s          {self.restarted_s:.1f}",
             f"drained_s            {self.drained_s:.1f}",
@@ -116,6 +125,7 @@ class Killer:
         world: World,
         sites: Sequence[Site],
         lines: Lines,
+        rules: PortRules,
         report: KillReport,
         *,
         longest_freeze_s: float,
@@ -123,8 +133,11 @@ class Killer:
     ) -> None:
         self._world = world
         self._lines = lines
+        self._rules = rules
         self._report = report
         self._rng = random.Random(report.seed)
+        # Of its own, so that a seed draws the same kills also where the kernel lets us set no rules.
+        self._port_rng = random.Random(f"{report.seed} ports")
         self._longest_freeze_s = longest_freeze_s
         self._longest_rest_s = longest_rest_s
         self._parts: dict[str, list[Part]] = {
@@ -142,6 +155,8 @@ class Killer:
         """Hurt until so many kills and freezes are done, then let everything go on."""
         self._after(self._rng.expovariate(1 / LINE_FAULT_S), self._hurt_line)
         self._after(SUPERVISE_S, self._supervise)
+        if not self._rules.why_not:
+            self._after(self._port_rng.expovariate(1 / PORT_FAULT_S), self._hurt_port)
         done = 0
         while done < kills:
             until_s = time.monotonic() + self._rng.expovariate(1 / pause_s)
@@ -152,7 +167,7 @@ class Killer:
                     _log.info("%d of %d kills and freezes", done, kills)
         # What was planned is carried out at once: parts wake, lines become good.
         for _, _, act in sorted(self._later, key=lambda item: item[:2]):
-            if act not in (self._hurt_line, self._supervise):
+            if act not in (self._hurt_line, self._hurt_port, self._supervise):
                 act()
         for number in range(len(self._lines.proxies)):
             self._lines.set(number, Faults())
@@ -221,6 +236,20 @@ class Killer:
             self._after(self._rng.uniform(1.0, 12.0), lambda: self._lines.set(number, Faults()))
         self._after(self._rng.expovariate(1 / LINE_FAULT_S), self._hurt_line)
 
+    # ------------------------------------------------------------------------ ports
+
+    def _hurt_port(self) -> None:
+        ports = [("line", port) for port in self._lines.ports] + [("broker", self._world.mqtt_port)]
+        if (database_port := self._world.database.port()) is not None:
+            ports.append(("database", database_port))
+        name, port = self._port_rng.choice(ports)
+        fault = self._port_rng.choice(list(PortFault))
+        seconds = self._port_rng.uniform(0.5, LONGEST_PORT_FAULT_S)
+        self._rules.set(port, fault)
+        self._report.port_faults[f"{name} {fault.value}"] += 1
+        self._after(seconds, lambda: self._rules.set(port, None))
+        self._after(self._port_rng.expovariate(1 / PORT_FAULT_S), self._hurt_port)
+
 
 def run_kills(
     folder: Path,
@@ -240,11 +269,22 @@ def run_kills(
     """
     report = KillReport(seed)
     begun_s = time.monotonic()
-    with World(folder) as world, Lines(world.mqtt_port, sites, seed=seed) as lines:
+    with (
+        World(folder) as world,
+        Lines(world.mqtt_port, sites, seed=seed) as lines,
+        PortRules() as rules,
+    ):
+        report.no_port_faults = f"none: {rules.why_not}" if rules.why_not else ""
         open_ = open_sites(world, [beds] * sites, broker_ports=lines.ports)
         wait_for_live(world, open_)
         killer = Killer(
-            world, open_, lines, report, longest_freeze_s=longest_freeze_s, longest_rest_s=longest_rest_s
+            world,
+            open_,
+            lines,
+            rules,
+            report,
+            longest_freeze_s=longest_freeze_s,
+            longest_rest_s=longest_rest_s,
         )
         killer.run(kills, pause_s=pause_s)
         ended_s = time.monotonic()

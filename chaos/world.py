@@ -146,6 +146,15 @@ class Database(Part):
                 return process
         return None
 
+    def port(self) -> int | None:
+        """Where it listens on the loopback; None while it is not running."""
+        master = self._postmaster()
+        with contextlib.suppress(psutil.Error):
+            for connection in master.net_connections("tcp") if master else ():
+                if connection.status == psutil.CONN_LISTEN:
+                    return int(connection.laddr.port)
+        return None
+
     def _processes(self) -> list[psutil.Process]:
         master = self._postmaster()
         return [] if master is None else [*master.children(recursive=True), master]

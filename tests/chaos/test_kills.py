@@ -40,6 +40,7 @@ def test_fifty_kills_lose_nothing_double_nothing_and_drain_in_ten_seconds(folder
     assert (report.lost, report.doubled) == (0, 0), told
     assert report.kills.total() + report.freezes.total() == 50
     assert report.kills.keys() == {"agent", "hub", "broker", "database"}
+    assert bool(report.port_faults) != bool(report.no_port_faults), told
     assert report.epochs > 2
     assert sum(one.frames for one in report.differences) > 50
     assert report.drained_s <= 10.0, told
