@@ -36,6 +36,7 @@ from site_agent.link import BrokerAddress
 from site_agent.now import AgentClock
 from site_agent.outbox import Outbox
 from site_agent.reader import Bed, PortReader, failure
+from site_agent.salvager import Salvager
 from site_agent.snapshot import AgentSnapshot, BedSnapshot, ShownAdvice
 from site_agent.stock import Draft, Kept, OutboxLimits
 from site_agent.supervisor import Supervisor
@@ -102,6 +103,14 @@ class Agent:
             rejected=self._count_rejected,
             tell_failure=self._tell_failure,
         )
+        self.salvager = Salvager(
+            config.data_dir,
+            tuple(self._beds),
+            self._committer,
+            push=self._uplink.push,
+            keep_event=self._uplink.events.keep,
+            tell_failure=self._tell_failure,
+        )
         desk = CommandDesk(config, self._committer, push=self._uplink.push, spawn=self._spawn, stop=self.stop)
         self._uplink.on_command = desk.take
         self._tasks: asyncio.TaskGroup | None = None
@@ -119,6 +128,7 @@ class Agent:
                     tasks.create_task(reader.run(), name=f"reader {reader.beds[0].name}")
                 tasks.create_task(self._health.run(), name="health")
                 tasks.create_task(self._sweep(), name="sweep")
+                tasks.create_task(self.salvager.run(), name="salvage")
                 tasks.create_task(Supervisor(self._committer, self._uplink).run(), name="supervisor")
         except BaseExceptionGroup as group:
             if reload := group.subgroup(ReloadError):
@@ -161,6 +171,8 @@ class Agent:
             synchrony=self._uplink.offset.synchrony,
             disk_free_share=self._health.disk_free_share,
             refused_ticks=self.refused_ticks,
+            damaged_outboxes=self.salvager.damaged,
+            frames_back=self.salvager.frames_back,
             advice=tuple(self._advice.values()),
             beds=tuple(
                 BedSnapshot(
@@ -182,6 +194,14 @@ class Agent:
             )
             found += [frames[seq] for seq in sorted(frames)]
         return found
+
+    async def keep_note(self, name: str, text: str) -> None:
+        """Keep a short text in the outbox; returns when it is on the disk."""
+        await self._committer.ask(partial(Outbox.note, name=name, value=text))
+
+    async def read_note(self, name: str) -> str:
+        """Read a short text; empty if there is none."""
+        return (await self._committer.ask(partial(Outbox.read_notes, prefix=name))).get(name, "")
 
     async def confirm_advice(self, advice_id: str, by: str) -> None:
         """Tell the centre that a named person has read its advice.  Raises KeyError for an unknown one."""
@@ -212,8 +232,8 @@ class Agent:
                 self._advice[advice.id] = ShownAdvice(bed, advice, at_ms, by)
         backlog = self._uplink.window.backlog
         _log.info("%s: epoch %d, %d frames to be sent", self.config.site, self._committer.epoch, backlog)
-        for damaged in self._committer.damaged:
-            await self._tell_failure(f"outbox damaged, set aside as {damaged.name}")
+        if self._committer.was_missing:
+            await self._tell_failure("the outbox of the last run is not there")
 
     async def _keep(self, drafts: Sequence[Draft], events: Sequence[tuple[str, BedEvent]]) -> None:
         """Bring frames and events to the disk, then to the window."""
@@ -285,6 +305,8 @@ class Agent:
                 rejected[fault] = rejected.get(fault, 0) + count
         if self.refused_ticks:
             rejected["outbox/full"] = self.refused_ticks
+        if self.salvager.damaged:
+            rejected["outbox/damaged"] = self.salvager.damaged
         return rejected
 
     def _status(self, state: SiteState) -> SiteStatus:

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import itertools
 import logging
 import random
 import sqlite3
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from hub.model import BedEvent
-from site_agent.outbox import Outbox, is_damage
+from site_agent.outbox import Outbox
+from site_agent.schema import is_damage
 from site_agent.stock import Draft, Kept, OutboxDamagedError, OutboxError, OutboxLimits
 
 _log = logging.getLogger(__name__)
@@ -45,8 +47,8 @@ class Committer:
         self.frames_refused = 0
         self.frames_unstored = 0
         self.commits = 0
-        self.damaged: list[Path] = []
-        """Files that were set aside since the start."""
+        self.was_missing = False
+        """Whether agents have worked in this folder and their outbox was gone at the start."""
         self._folder = folder
         self._site = site
         self._limits = limits
@@ -184,6 +186,9 @@ class Committer:
             answer.set_result(result)
 
     def _open(self) -> Outbox:
+        if not (self._folder / "outbox.db").exists() and (self._folder / "ballast").exists():
+            self.was_missing = True
+            _log.critical("%s: the outbox of the last run is not there; a new one begun", self._folder)
         try:
             return Outbox(self._folder, self._site, new_epoch(), self._limits)
         except OutboxDamagedError as error:
@@ -199,10 +204,13 @@ class Committer:
 
     def _set_aside(self, error: Exception) -> None:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        aside = self._folder / f"outbox-damaged-{stamp}.db"
+        for number in itertools.count(2):
+            if not list(self._folder.glob(f"{aside.name}*")):
+                break
+            aside = self._folder / f"outbox-damaged-{stamp}-{number}.db"
         for suffix in ("", "-wal", "-shm"):
             path = self._folder / f"outbox.db{suffix}"
             if path.exists():
-                path.rename(self._folder / f"outbox-damaged-{stamp}.db{suffix}")
-        aside = self._folder / f"outbox-damaged-{stamp}.db"
-        self.damaged.append(aside)
+                path.rename(f"{aside}{suffix}")
         _log.critical("outbox damaged, set aside as %s and a new one begun: %s", aside, error)

@@ -29,6 +29,8 @@ class Restored:
     runs: tuple[Run, ...]
     is_resend: bool = False
     """The centre has lost them: an ack from before it noticed may still be on its way, or be retained."""
+    is_past: bool = False
+    """Read back from a damaged outbox: they go after every epoch that is known already."""
 
 
 @dataclass(frozen=True, slots=True)

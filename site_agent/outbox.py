@@ -7,7 +7,6 @@ in which it said so; hours are those that the agent has lived, which no step of 
 wall clock can move.
 """
 
-import binascii
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +19,8 @@ from site_agent import confirmed
 from site_agent.ballast import Ballast
 from site_agent.retention import EVICT_SHARE, KEEP_AFTER_ACK_H, KEEP_H, evict
 from site_agent.runs import Run, Runs
+from site_agent.salvage import Found, is_whole, make_seal
+from site_agent.schema import PAGE_BYTES, is_damage, is_full, look_before_opening, prepare, read_streams
 from site_agent.stock import (
     Draft,
     Fill,
@@ -34,22 +35,10 @@ from site_agent.stock import (
 
 _log = logging.getLogger(__name__)
 
-PAGE_BYTES: Final = 4096
-_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
-_CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_SCHEMA: Final = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE stream (id INTEGER PRIMARY KEY, bed TEXT NOT NULL, epoch INTEGER NOT NULL, UNIQUE (bed, epoch));
-CREATE TABLE frame (stream INTEGER, seq INTEGER, hour INTEGER, payload BLOB, PRIMARY KEY (stream, seq))
-    WITHOUT ROWID;
-CREATE TABLE confirmed (
-    stream INTEGER, first INTEGER, last INTEGER, hour INTEGER, PRIMARY KEY (stream, first)) WITHOUT ROWID;
-CREATE TABLE event (
-    id TEXT PRIMARY KEY, bed TEXT NOT NULL, payload BLOB NOT NULL, hour INTEGER, done_hour INTEGER);
-CREATE TABLE advice (
-    id TEXT PRIMARY KEY, bed TEXT NOT NULL, payload BLOB NOT NULL, hour INTEGER,
-    confirmed_ms INTEGER, confirmed_by TEXT);
-PRAGMA user_version = 1;
+_TAKE_BACK: Final = """
+INSERT INTO frame SELECT ?1, ?2, ?3, ?4, ?5
+WHERE NOT EXISTS (SELECT 1 FROM confirmed WHERE stream = ?1 AND first <= ?2 AND last >= ?2)
+ON CONFLICT DO NOTHING
 """
 T0_AT: Final = 10
 """Where a wave frame says when its first tick begins, in 6 bytes."""
@@ -75,11 +64,17 @@ class Outbox:
         self._ballast = Ballast(folder / "ballast", self._limits.ballast_bytes)
         self._seqs: dict[str, int] = {}
         self._streams: dict[tuple[str, int], int] = {}
+        look_before_opening(self.path)
+        self._db = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
         try:
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
             self._prepare(site)
-        except sqlite3.DatabaseError as error:
-            if is_damage(error):
+        except (sqlite3.DatabaseError, OutboxError) as error:
+            # Before the file can be renamed: SQLite removes the journal by its name when it is closed.
+            self.close()
+            if isinstance(error, OutboxError):
+                raise
+            is_odd = error.sqlite_errorcode == sqlite3.SQLITE_ERROR  # such as a table that is not there
+            if is_damage(error) or is_odd:
                 msg = f"{self.path}: expected an SQLite database, got: {error}"
                 raise OutboxDamagedError(msg) from error
             msg = f"{self.path}: {error}"
@@ -87,35 +82,19 @@ class Outbox:
         self._ballast.restore()
 
     def _prepare(self, site: str) -> None:
-        db = self._db
-        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA cache_size = -2000")  # 2 MB: the agent is to stay small
-        db.execute("PRAGMA temp_store = MEMORY")
-        db.execute("PRAGMA journal_size_limit = 4000000")
-        db.execute(f"PRAGMA max_page_count = {max(64, self._limits.max_bytes // PAGE_BYTES)}")
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-            db.execute("INSERT INTO meta VALUES ('site', ?), ('lived_s', 0)", [site])
-        elif version != 1:
-            msg = f"{self.path}: expected an outbox of version 1, got {version}"
-            raise OutboxError(msg)
-        meta = dict(db.execute("SELECT name, value FROM meta"))
-        if meta.get("site") != site:
-            msg = f"{self.path}: expected the outbox of site {site}, got that of {meta.get('site')}"
-            raise OutboxError(msg)
-        self._lived_before_s = float(meta.get("lived_s") or 0)
+        self._lived_before_s = prepare(self._db, site, self.path, self._limits.max_bytes)
         self.lived_s = 0.0
-        self._streams = {(bed, epoch): i for i, bed, epoch in db.execute("SELECT id, bed, epoch FROM stream")}
+        self._streams = read_streams(self._db, self.path)
         if any(epoch == self.epoch for _, epoch in self._streams):
             msg = f"{self.path}: expected a new epoch, got {self.epoch}, which it holds already"
             raise OutboxError(msg)
 
     def close(self) -> None:
         """Close the file; what was committed is safe without it."""
-        self._db.close()
+        try:
+            self._db.close()
+        except sqlite3.DatabaseError as error:
+            _log.warning("%s: %s", self.path, error)
 
     @property
     def hour(self) -> int:
@@ -169,7 +148,7 @@ class Outbox:
                     msg = f"{self.path}: {error}"
                     raise OutboxDamagedError(msg) from error
                 self._roll_back()
-                if not _is(error, _FULL):
+                if not is_full(error):
                     raise
                 if is_last or not self._make_room():
                     raise OutboxFullError(str(self.path)) from error
@@ -179,9 +158,10 @@ class Outbox:
     def _write(self, kept: Iterable[Kept], events: Iterable[tuple[str, BedEvent]]) -> None:
         db, hour = self._db, self.hour
         db.execute("BEGIN IMMEDIATE")
+        rows = [(f.draft.bed, f.epoch, f.seq, f.payload) for f in kept]
         db.executemany(
-            "INSERT INTO frame VALUES (?, ?, ?, ?)",
-            [(self._stream(f.draft.bed, f.epoch), f.seq, hour, f.payload) for f in kept],
+            "INSERT INTO frame VALUES (?, ?, ?, ?, ?)",
+            [(self._stream(b, epoch), seq, hour, p, make_seal(b, p)) for b, epoch, seq, p in rows],
         )
         db.executemany(
             "INSERT INTO event VALUES (?, ?, ?, ?, NULL) ON CONFLICT DO NOTHING",
@@ -189,13 +169,33 @@ class Outbox:
         )
         db.execute("COMMIT")
 
+    def take_back(self, found: Found) -> list[Stock]:
+        """Store what was found in a damaged outbox under its own identity; gives what is new here."""
+        new: dict[tuple[str, int], Runs] = {}
+        self._guard(lambda: new.update(self._take_back(found)))
+        return [Stock(bed, epoch, list(runs)) for (bed, epoch), runs in new.items()]
+
+    def _take_back(self, found: Found) -> dict[tuple[str, int], Runs]:
+        db, hour = self._db, self.hour
+        new: dict[tuple[str, int], Runs] = {}
+        db.execute("BEGIN IMMEDIATE")
+        for one in found.frames:
+            stream = self._stream(one.bed, one.epoch)
+            row = [stream, one.seq, hour, one.payload, make_seal(one.bed, one.payload)]
+            if db.execute(_TAKE_BACK, row).rowcount:
+                new.setdefault((one.bed, one.epoch), Runs()).add(one.seq, one.seq)
+        db.executemany(
+            "INSERT INTO event VALUES (?, ?, ?, ?, NULL) ON CONFLICT DO NOTHING",
+            [(event.id, event.bed, event.payload, hour) for event in found.events],
+        )
+        db.execute("COMMIT")
+        return new
+
     def _roll_back(self) -> None:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
         # A stream whose row went with the transaction must be made again.
-        self._streams = {
-            (bed, epoch): i for i, bed, epoch in self._db.execute("SELECT id, bed, epoch FROM stream")
-        }
+        self._streams = read_streams(self._db, self.path)
 
     def _stream(self, bed: str, epoch: int) -> int:
         known = self._streams.get((bed, epoch))
@@ -229,7 +229,12 @@ class Outbox:
         """Find what is here and not confirmed, oldest epoch of each bed first."""
         stock = []
         for (bed, epoch), stream in sorted(self._streams.items(), key=lambda item: item[1]):
-            if runs := confirmed.find_open(self._db, stream):
+            try:
+                runs = confirmed.find_open(self._db, stream)
+            except TypeError as error:  # SQLite gives a value whose type a fault has changed as it finds it
+                msg = f"{self.path}: expected whole numbers, got: {error}"
+                raise OutboxDamagedError(msg) from error
+            if runs:
                 stock.append(Stock(bed, epoch, runs))
         return stock
 
@@ -239,13 +244,14 @@ class Outbox:
         if stream is None:
             return {}
         frames = {}
-        for seq, payload in self._db.execute(
-            "SELECT seq, payload FROM frame WHERE stream = ? AND seq BETWEEN ? AND ?", [stream, first, last]
+        for seq, payload, of_bed in self._db.execute(
+            "SELECT seq, payload, seal FROM frame WHERE stream = ? AND seq BETWEEN ? AND ?",
+            [stream, first, last],
         ):
-            if binascii.crc_hqx(payload, 0) == 0:
+            if is_whole(payload, epoch, seq) and of_bed in (None, make_seal(bed, payload)):
                 frames[seq] = payload
             else:
-                _log.error("%s: %s epoch %d seq %d does not fit its CRC", self.path, bed, epoch, seq)
+                _log.error("%s: %s epoch %d seq %s does not fit its CRC or seal", self.path, bed, epoch, seq)
         return frames
 
     def find_streams(self, bed: str) -> list[tuple[int, int, int]]:
@@ -319,6 +325,19 @@ class Outbox:
             "SELECT bed, payload, confirmed_ms, confirmed_by FROM advice ORDER BY rowid DESC LIMIT ?", [most]
         ).fetchall()[::-1]
 
+    # ---------------------------------------------------------------- small notes
+
+    def note(self, name: str, value: str) -> None:
+        """Keep a short text under a name of the agent's own."""
+        self._guard(lambda: self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, value]))
+
+    def read_notes(self, prefix: str) -> dict[str, str]:
+        """Read the texts whose name begins so."""
+        rows = self._db.execute(
+            "SELECT name, value FROM meta WHERE substr(name, 1, ?) = ?", [len(prefix), prefix]
+        )
+        return {name: str(value) for name, value in rows}
+
     # ---------------------------------------------------------------- room
 
     def fill(self) -> Fill:
@@ -372,12 +391,3 @@ class Outbox:
     def _holds_frames(self, stream: int) -> bool:
         row = self._db.execute("SELECT 1 FROM frame WHERE stream = ? LIMIT 1", [stream]).fetchone()
         return row is not None
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file itself is broken."""
-    return _is(error, _CORRUPT)
-
-
-def _is(error: sqlite3.Error, codes: frozenset[int]) -> bool:
-    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in codes

@@ -10,22 +10,17 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import HTMLResponse, Response
 from prometheus_client import CollectorRegistry
-from pydantic import BaseModel, ConfigDict, Field
 
 from hub.model import AckReason, Alert, BedEvent, Lane, WaveEntry
 from hub.web.access import AccessPolicy
-from hub.web.app import STATIC_DIR, create_app
-from hub.web.backend import Backend, Dependency, StageProgress, StripData
+from hub.web.backend import Backend, Dependency, StripData
 from hub.web.live import Feed
-from hub.web.problems import ProblemError, ProblemKind
-from hub.wire import encode_json
-from site_agent.watch import SiteWatch
+from hub.wire import decode_wave
+from site_agent.page_routes import build_site_app
+from site_agent.watch import HISTORY_S, SiteWatch
 
 
 class LinkState(StrEnum):
@@ -64,6 +59,9 @@ class SiteNow:
     disk_free_percent: float | None
     refused_ticks: int
     """Ticks that could not be kept because the disk was full of unconfirmed ones."""
+    damaged_outboxes: int = 0
+    frames_back: int = 0
+    """Frames that were read back from damaged outboxes."""
     advice: tuple[ShownAdvice, ...] = ()
 
 
@@ -79,16 +77,14 @@ class SiteSource(Protocol):
     async def read_events(self, bed: str, from_ms: int, to_ms: int) -> Sequence[BedEvent]:
         """Read the events of a span from the outbox."""
 
+    async def keep_alerts(self, alerts: Sequence[Alert]) -> None:
+        """Bring the alerts that stand to the disk."""
+
+    async def read_alerts(self) -> Sequence[Alert]:
+        """Read those that stood when they were last kept."""
+
     async def confirm_advice(self, advice_id: str, by: str) -> None:
         """Confirm advice to the centre.  Raises KeyError for one that is not known here."""
-
-
-class ConfirmRequest(BaseModel):
-    """Who has read the advice."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-    by: str = Field(min_length=1, max_length=64)
 
 
 class SitePage:
@@ -101,17 +97,17 @@ class SitePage:
         *,
         now_ms: Callable[[], int],
         now_s: Callable[[], float],
-        progress: Callable[[], Mapping[str, StageProgress]] = dict,
         policy: AccessPolicy | None = None,
     ) -> None:
         self._watch = watch
         self._source = source
         self._now_ms = now_ms
         self._now_s = now_s
-        self._progress = progress
         self._events: dict[str, list[BedEvent]] = {}
         self.feed = Feed(self._backend())
-        self.app = self._build(policy)
+        self.app = build_site_app(
+            self.feed, site_now=source.site_now, confirm_advice=source.confirm_advice, policy=policy
+        )
 
     def publish_wave(self, entry: WaveEntry) -> None:
         """Hand a frame that the watch has taken to the open pages."""
@@ -121,19 +117,30 @@ class SitePage:
         """Hand an event to the open pages, with the next round."""
         self._events.setdefault(f"{site}/{bed}", []).append(event)
 
+    async def restore(self) -> None:
+        """Begin where the last agent ended: its last minutes, and the alerts that stood."""
+        now_ms = self._now_ms()
+        for site, bed in self._watch.bed_keys():
+            entries = await self._source.read_frames(bed, now_ms - HISTORY_S * 1000, now_ms)
+            past = [(decode_wave(entry.payload, site=site, bed=bed), entry.payload) for entry, _ in entries]
+            self._watch.restore(bed, past, now_ms=self._now_ms(), now_s=self._now_s())
+        self._watch.restore_alerts(await self._source.read_alerts())
+
     async def run(self) -> NoReturn:
         """Check the alarms and tell the pages once a second, for ever."""
         while True:
-            self.round()
+            if self.round():
+                await self._source.keep_alerts(self._watch.alerts())
             await asyncio.sleep(1.0)
 
-    def round(self) -> None:
-        """One second: alarms first, then what is shown."""
+    def round(self) -> bool:
+        """One second: alarms first, then what is shown; True if an alert has changed."""
         now_ms, now_s = self._now_ms(), self._now_s()
         transitions = self._watch.tick(now_ms, now_s)
         events, self._events = self._events, {}
         views = self._watch.views(None, now_s=now_s)
         self.feed.publish_second(now_ms, views, [move.alert for move in transitions], events)
+        return bool(transitions)
 
     # ------------------------------------------------------------ what hub.web is given
 
@@ -148,7 +155,7 @@ class SitePage:
             acknowledge=self._acknowledge,
             read_strip=self._read_strip,
             read_alerts=self._read_alerts,
-            progress=self._progress,
+            progress=dict,
             ready=self._ready,
             registry=CollectorRegistry(),
         )
@@ -156,6 +163,7 @@ class SitePage:
     async def _acknowledge(self, alert_id: str, by: str, reason: AckReason) -> Alert:
         move = self._watch.acknowledge(alert_id, by=by, reason=reason, now_ms=self._now_ms())
         self.feed.publish_alerts([move.alert])
+        await self._source.keep_alerts(self._watch.alerts())
         return move.alert
 
     async def _read_strip(self, site: str, bed: str, from_ms: int, to_ms: int) -> StripData:
@@ -183,32 +191,3 @@ class SitePage:
     async def _ready(self) -> Mapping[str, Dependency]:
         now = self._source.site_now()
         return {"centre": Dependency(is_ok=now.link is LinkState.CONNECTED, detail=str(now.link))}
-
-    # ------------------------------------------------------------------- what it adds
-
-    def _build(self, policy: AccessPolicy | None) -> FastAPI:
-        router = APIRouter()
-        page = Path(STATIC_DIR / "index.html").read_text(encoding="utf-8")
-        page = page.replace("<html ", '<html data-role="site" ', 1)
-
-        @router.get("/", include_in_schema=False)
-        async def index() -> HTMLResponse:
-            return HTMLResponse(page, headers={"cache-control": "no-cache"})
-
-        @router.get("/api/v1/site")
-        async def site() -> Response:
-            """Say how the site's link, outbox, clock and advice stand."""
-            return Response(encode_json(self._source.site_now()), media_type="application/json")
-
-        @router.post("/api/v1/advice/{advice_id}/confirm")
-        async def confirm(
-            advice_id: Annotated[str, Field(max_length=64)], request: ConfirmRequest
-        ) -> Response:
-            """Tell the centre that a named person has read its advice."""
-            try:
-                await self._source.confirm_advice(advice_id, request.by)
-            except KeyError:
-                raise ProblemError(ProblemKind.NOT_FOUND, f"{advice_id}: no such advice here") from None
-            return await site()
-
-        return create_app(self.feed, policy=policy, further=router)

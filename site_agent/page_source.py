@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Final, NoReturn
 
-from hub.errors import SettingsError
-from hub.model import BedEvent, Lane, WaveEntry
+from hub.errors import SettingsError, WireError
+from hub.model import Alert, BedEvent, Lane, WaveEntry
 from hub.web.server import build_server
-from hub.wire import decode_wave
+from hub.wire import decode_json, decode_wave, encode_json
 from site_agent.agent import Agent, NewFrame
 from site_agent.config import PageConfig
 from site_agent.page import LinkState, ShownAdvice, SiteNow, SitePage
@@ -21,6 +22,8 @@ HUB_SILENT_S: Final = 10.0
 """The hub answers a question about the time more often than this: without an answer it is away."""
 EVENTS_KEPT: Final = 200
 """Events of each bed that the page can show; all of them are in the outbox until the hub has them."""
+
+_ALERTS: Final = "page/alerts"
 
 
 class AgentSource:
@@ -56,6 +59,8 @@ class AgentSource:
             clock_offset_ms=at.clock_offset_ms,
             disk_free_percent=None if at.disk_free_share is None else round(100 * at.disk_free_share, 1),
             refused_ticks=at.refused_ticks,
+            damaged_outboxes=at.damaged_outboxes,
+            frames_back=at.frames_back,
             advice=tuple(
                 ShownAdvice(
                     id=one.advice.id,
@@ -82,6 +87,20 @@ class AgentSource:
     async def read_events(self, bed: str, from_ms: int, to_ms: int) -> Sequence[BedEvent]:
         """Give the events of a span since the agent's start."""
         return [event for event in self._events.get(bed, ()) if from_ms <= event.t_ms < to_ms]
+
+    async def keep_alerts(self, alerts: Sequence[Alert]) -> None:
+        """Bring the alerts that stand to the disk."""
+        await self._agent.keep_note(_ALERTS, b"\n".join(encode_json(alert) for alert in alerts).decode())
+
+    async def read_alerts(self) -> Sequence[Alert]:
+        """Read those that stood when they were last kept."""
+        alerts = []
+        for line in (await self._agent.read_note(_ALERTS)).encode().splitlines():
+            try:
+                alerts.append(decode_json(line, Alert))
+            except WireError as error:
+                _log.error("an alert of the last run left unread: %s", error)
+        return alerts
 
     async def confirm_advice(self, advice_id: str, by: str) -> None:
         """Confirm advice to the centre.  Raises KeyError for one that is not known here."""
@@ -115,13 +134,18 @@ def open_page(agent: Agent) -> SitePage:
 async def keep_page(agent: Agent, at: PageConfig) -> NoReturn:
     """Serve the page for ever; whatever befalls it never touches what the agent collects and sends."""
     page = open_page(agent)
+    is_restored = False
     while True:
         try:
+            if not is_restored:
+                await page.restore()
+                is_restored = True
             server, listener = build_server(page.app, at.host, at.port)
             _log.info("this site's page: http://%s:%d/", at.host, at.port)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(server.serve(sockets=[listener]), name="page server")
-                tasks.create_task(page.run(), name="page")
+            with closing(listener):
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(server.serve(sockets=[listener]), name="page server")
+                    tasks.create_task(page.run(), name="page")
         except SettingsError as error:
             _log.error("no page for this site, trying again: %s", error)
         except Exception:  # noqa: BLE001  # a fault of the page must not end what reads the devices

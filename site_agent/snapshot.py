@@ -49,5 +49,9 @@ class AgentSnapshot:
     synchrony: Synchrony
     disk_free_share: float | None
     refused_ticks: int
+    damaged_outboxes: int
+    """Files in the data folder that SQLite could not read any more."""
+    frames_back: int
+    """Frames that were read back from them."""
     advice: tuple[ShownAdvice, ...]
     beds: tuple[BedSnapshot, ...]

@@ -7,7 +7,7 @@ fixed limits on the raw rate and the technical alerts need none.
 
 import math
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -70,7 +70,10 @@ class _Bed:
     status: MonitorStatus = MonitorStatus.NONE
     is_test: bool = False
     live_s: float | None = None
+    """When its newest ticks came, on the monotonic clock; before this start too."""
     live_since_ms: int = 0
+    restored_s: float = -math.inf
+    """When its past was taken from the outbox; what was not heard before is no silence of the device."""
     quality: dict[int, SignalQuality] = field(default_factory=dict)
     fetuses: set[int] = field(default_factory=set)
     fractions: dict[int, float] = field(default_factory=dict)
@@ -108,14 +111,43 @@ class SiteWatch:
         )
         self._ring.push(bed.row, frame, is_newest=is_newest, late_ms=now_ms if is_late else 0)
         if not is_late:
-            if bed.live_s is None:
+            if bed.live_s is None or bed.live_s < bed.restored_s:
                 bed.live_since_ms = frame.t0_ms
-            bed.epoch, bed.live_s = frame.epoch, now_s
-            bed.status, bed.is_test = frame.status, is_test_frame(frame)
-            _note_fetuses(bed, frame)
+            self._note(bed, frame, now_s)
         bed.frames.append(WaveEntry(frame.site, frame.bed, now_ms, payload))
         while bed.frames and bed.frames[0].arrived_ms < now_ms - HISTORY_S * 1000:
             bed.frames.popleft()
+
+    def restore(
+        self, name: str, past: Sequence[tuple[WaveFrame, bytes]], *, now_ms: int, now_s: float
+    ) -> None:
+        """Take what the outbox holds of a bed's last minutes, at the start; its age stays what it is.
+
+        Where no agent ran there is a gap.  Live frames may have come already.
+        """
+        bed = self._beds[self._site, name]
+        here = {entry.payload for entry in bed.frames}
+        past = sorted((one for one in past if one[1] not in here), key=lambda one: one[0].t0_ms)
+        for frame, _ in past:
+            self._ring.push(bed.row, frame, is_newest=False)
+        if past and bed.live_s is None:
+            newest = past[-1][0]
+            bed.live_since_ms = newest.t0_ms
+            self._note(bed, newest, now_s - max(0, now_ms - newest.end_ms) / 1000)
+        bed.restored_s = now_s
+        entries = [WaveEntry(frame.site, frame.bed, frame.end_ms, payload) for frame, payload in past]
+        bed.frames.extendleft(reversed(entries))
+
+    def restore_alerts(self, alerts: Iterable[Alert]) -> None:
+        """Take over the alerts that stood when the last agent ended, acknowledged ones as such."""
+        for alert in alerts:
+            if (bed := self._beds.get((alert.site, alert.bed))) is not None:
+                bed.alerts.restore([alert])
+
+    def _note(self, bed: _Bed, frame: WaveFrame, live_s: float) -> None:
+        bed.epoch, bed.live_s = frame.epoch, live_s
+        bed.status, bed.is_test = frame.status, is_test_frame(frame)
+        _note_fetuses(bed, frame)
 
     def push_state(self, bed: str, state: BedState) -> None:
         """Take what is known of a bed's device."""
@@ -172,7 +204,7 @@ class SiteWatch:
                 moves += bed.alerts.push_raw(rate, now_ms)
         device = bed.state.state if bed.state else None
         technical = TechnicalObservation(
-            age_s=(age_ms or 0) / 1000,
+            age_s=min((age_ms or 0) / 1000, now_s - bed.restored_s),
             head_ms=self._ring.head_ms(bed.row) or now_ms,
             is_monitored=device is not DeviceState.UNCONFIGURED,
             why=f"device_{device}" if device in {DeviceState.DISCONNECTED, DeviceState.STALE} else "no_data",

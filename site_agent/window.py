@@ -175,7 +175,7 @@ class Window:
                 stream.call_due(now_s + SESSION_S)
 
     def _restore(self, event: Restored, now_s: float) -> None:
-        stream = self._stream(event.bed, event.epoch)
+        stream = self._stream(event.bed, event.epoch, is_past=event.is_past)
         for first, last in event.runs:
             stream.unacked.add(first, last)
             stream.unmark(first, last, now_s)
@@ -365,10 +365,11 @@ class Window:
     def _find(self, bed: str, epoch: int) -> Stream | None:
         return self._beds.get(bed, {}).get(epoch)
 
-    def _stream(self, bed: str, epoch: int) -> Stream:
+    def _stream(self, bed: str, epoch: int, *, is_past: bool = False) -> Stream:
         streams = self._beds.setdefault(bed, {})
         if epoch not in streams:
-            streams[epoch] = Stream(bed, epoch)
+            new = {epoch: Stream(bed, epoch)}
+            streams = self._beds[bed] = new | streams if is_past else streams | new
         return streams[epoch]
 
     def _forget_if_empty(self, stream: Stream) -> None:

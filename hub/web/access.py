@@ -7,10 +7,9 @@ is the local user and sees all sites; identity comes in here and nowhere else.
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from fastapi import Depends
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -42,9 +41,6 @@ class Caller:
 def identify(connection: HTTPConnection) -> Caller:
     """Say who calls, for HTTP requests and for the live socket alike."""
     return Caller(name="local")
-
-
-CallerOf = Annotated[Caller, Depends(identify)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,21 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable
-from datetime import datetime
 from typing import Annotated, Final, TypeVar
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.openapi.models import Example
 from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from hub.model import AckReason, Alert
 from hub.web import examples
-from hub.web.access import Caller, CallerOf
+from hub.web.access import Caller, identify
 from hub.web.backend import Backend
 from hub.web.limits import HttpLimits
-from hub.web.problems import Fault, ProblemError, ProblemKind
+from hub.web.problems import ProblemError, ProblemKind
 from hub.web.schemas import AlertList, BedList, SiteList, Strip, described
+from hub.web.span import check_span, parse_instant
 from hub.web.strip import render_strip, select_entries, snap_span
 from hub.wire import encode_batch, encode_json
 
@@ -26,22 +26,7 @@ _NAME_PATTERN: Final = "^[A-Za-z0-9_-]{1,32}$"
 T = TypeVar("T")
 
 
-def parse_instant(value: object) -> int:
-    """Read ISO 8601 with an offset, or integer Unix ms, as Unix ms."""
-    text = str(value).strip()
-    if text.lstrip("-").isdigit():
-        return int(text)
-    expected = "expected ISO 8601 in UTC such as 2026-07-29T03:15:00Z, or integer Unix ms"
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(expected) from None
-    if instant.tzinfo is None:
-        msg = f"{expected}; the Z is missing"
-        raise ValueError(msg)
-    return round(instant.timestamp() * 1000)
-
-
+CallerOf = Annotated[Caller, Depends(identify)]
 Instant = Annotated[
     int,
     BeforeValidator(parse_instant),
@@ -120,7 +105,7 @@ def build_api(backend: Backend, limits: HttpLimits) -> APIRouter:
         """
         _check_scope(caller, site, f"{site}/{bed}")
         is_binary = WAVE_TYPE in request.headers.get("accept", "")
-        _check_span(from_, to, None if is_binary else step_ms, limits)
+        check_span(from_, to, None if is_binary else step_ms, limits)
         from_ms, to_ms = snap_span(from_, to)
         async with renders:
             try:
@@ -176,25 +161,6 @@ def _check_scope(caller: Caller, site: str, what: str) -> None:
     """Let what lies outside the scope not exist for the caller."""
     if not caller.may_see(site):
         raise ProblemError(ProblemKind.NOT_FOUND, f"{what}: nothing here")
-
-
-def _check_span(from_ms: int, to_ms: int, step_ms: int | None, limits: HttpLimits) -> None:
-    span_s = (to_ms - from_ms) / 1000
-    if span_s <= 0:
-        raise _span_problem(ProblemKind.INVALID_REQUEST, f"a time after from={from_ms}", f"{to_ms}")
-    longest_s = limits.raw_span_s if step_ms is None else limits.decimated_span_s
-    if span_s > longest_s:
-        form = "without step_ms" if step_ms is None else "with step_ms"
-        expected = f"a span of at most {longest_s} s {form}"
-        raise _span_problem(ProblemKind.SPAN_TOO_LONG, expected, f"{span_s:g} s")
-    if step_ms is not None and span_s * 1000 / step_ms > limits.bins:
-        expected = f"a span of at most {limits.bins} steps"
-        raise _span_problem(ProblemKind.SPAN_TOO_LONG, expected, f"{span_s * 1000 / step_ms:.0f} steps")
-
-
-def _span_problem(kind: ProblemKind, expected: str, came: str) -> ProblemError:
-    fault = Fault(where="query.to", expected=expected, came=came)
-    return ProblemError(kind, f"query.to: expected {expected}, got {came}", [fault])
 
 
 def _instants(text: str) -> dict[str, Example]:

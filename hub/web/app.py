@@ -1,23 +1,26 @@
 """Builds the web application: routes, live push, files of the console."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 
-from hub.web.access import AccessPolicy, CallerOf, Gate
-from hub.web.api import build_api
-from hub.web.assets import ConsoleFiles, StrictHeaders
+from hub.web.access import AccessPolicy, Gate
+from hub.web.api import CallerOf, build_api
+from hub.web.assets import STATIC_DIR, ConsoleFiles, StrictHeaders
 from hub.web.health import build_health
 from hub.web.limits import HttpLimits
 from hub.web.live import Feed
-from hub.web.problems import install_problem_handlers
+from hub.web.problems import Fault, faults_response, install_problem_handlers
 from hub.web.schemas import finish_document
 from hub.web.session import LiveSession
 
-STATIC_DIR: Final = Path(__file__).parent / "static"
+__all__ = ["STATIC_DIR", "create_app"]
 
+_SHOWN_INPUT: Final = 80
 _DESCRIPTION: Final = (
     "Regional fetal monitoring hub: CTG of many delivery sites on one console. "
     "A reading aid (判読支援・参考), not a medical device. "
@@ -32,15 +35,12 @@ def create_app(
     limits: HttpLimits | None = None,
     static_dir: Path = STATIC_DIR,
     version: str = "1",
-    further: APIRouter | None = None,
 ) -> FastAPI:
-    """Build the application; serve it with `hub.web.server.build_server`.
-
-    `further` are routes of whoever embeds it; they come before the files of the console.
-    """
+    """Build the application; serve it with `hub.web.server.build_server`."""
     # The interactive pages would load scripts from elsewhere, which the content policy forbids.
     app = FastAPI(title="CTG hub", version=version, description=_DESCRIPTION, docs_url=None, redoc_url=None)
     install_problem_handlers(app)
+    app.add_exception_handler(RequestValidationError, _from_validation)
     app.add_middleware(Gate, policy=policy or AccessPolicy())
     app.add_middleware(StrictHeaders)
     app.include_router(build_health(feed.backend))
@@ -50,11 +50,25 @@ def create_app(
     async def live(websocket: WebSocket, caller: CallerOf) -> None:
         await LiveSession(websocket, feed, caller).run()
 
-    if further is not None:
-        app.include_router(further)
     app.mount("/", ConsoleFiles(directory=static_dir, html=True, check_dir=False), name="console")
     _describe(app)
     return app
+
+
+async def _from_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # as it was installed; narrows it
+    return faults_response([_fault(item) for item in error.errors()], request.url.path)
+
+
+def _fault(item: Mapping[str, Any]) -> Fault:
+    return Fault(
+        where=".".join(str(part) for part in item["loc"]),
+        expected=str(item["msg"])
+        .removeprefix("Value error, ")
+        .removeprefix("expected ")
+        .removeprefix("Input should be "),
+        came=repr(item.get("input"))[:_SHOWN_INPUT],
+    )
 
 
 def _describe(app: FastAPI) -> None:

@@ -1,13 +1,15 @@
 """Files of the browser console, and the headers that keep a browser strict."""
 
 import os
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+STATIC_DIR: Final = Path(__file__).parent / "static"
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",

@@ -1,16 +1,16 @@
 """Every refusal as RFC 9457 problem details: what was expected, where, and what came."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
-from pydantic import BaseModel
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 from hub.errors import StoreError
 from hub.wire import encode_json
@@ -55,26 +55,14 @@ KINDS: Final[dict[ProblemKind, tuple[int, str]]] = {
 }
 """Status and title of each."""
 
-_SHOWN_INPUT: Final = 80
 
-
-class Fault(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
     """One thing that was wrong with a request."""
 
     where: str
     expected: str
     came: str
-
-
-class Problem(BaseModel):
-    """Problem details of RFC 9457."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    errors: list[Fault] | None = None
 
 
 class ProblemError(Exception):
@@ -100,7 +88,7 @@ def problem_body(
         "instance": instance,
     }
     if errors:
-        body["errors"] = [error.model_dump() for error in errors]
+        body["errors"] = [asdict(error) for error in errors]
     return body
 
 
@@ -118,55 +106,55 @@ def problem_response(
     return Response(encode_json(body), KINDS[kind][0], headers, MEDIA_TYPE)
 
 
-def install_problem_handlers(app: FastAPI) -> None:
-    """Let every error of the application leave as problem details."""
-
-    @app.exception_handler(ProblemError)
-    async def from_problem(request: Request, error: ProblemError) -> Response:
-        return problem_response(error.kind, error.detail, request.url.path, errors=error.errors)
-
-    @app.exception_handler(RequestValidationError)
-    async def from_validation(request: Request, error: RequestValidationError) -> Response:
-        faults = [_fault(item) for item in error.errors()]
-        detail = "; ".join(f"{fault.where}: expected {fault.expected}, got {fault.came}" for fault in faults)
-        return problem_response(ProblemKind.INVALID_REQUEST, detail, request.url.path, errors=faults)
-
-    @app.exception_handler(HTTPException)
-    async def from_http(request: Request, error: HTTPException) -> Response:
-        path = request.url.path
-        headers = dict(error.headers or {})
-        if error.status_code == HTTPStatus.NOT_FOUND:
-            detail = f"{path}: expected a path of the interface or a file of the console"
-            return problem_response(ProblemKind.NOT_FOUND, detail, path)
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            detail = f"{path}: {request.method} is not possible here"
-            return problem_response(ProblemKind.METHOD_NOT_ALLOWED, detail, path, headers=headers)
-        return problem_response(ProblemKind.BAD_REQUEST, str(error.detail), path, headers=headers)
-
-    @app.exception_handler(StoreError)
-    async def from_store(request: Request, error: StoreError) -> Response:
-        _log.warning("%s: %s", request.url.path, error)
-        detail = "the database could not be reached; try again"
-        return problem_response(ProblemKind.STORE_UNAVAILABLE, detail, request.url.path)
-
-    @app.exception_handler(TimeoutError)
-    async def from_timeout(request: Request, _: TimeoutError) -> Response:
-        detail = "the database did not answer in time; try again"
-        return problem_response(ProblemKind.TIMEOUT, detail, request.url.path)
-
-    @app.exception_handler(Exception)
-    async def from_fault(request: Request, _: Exception) -> Response:
-        # Nothing of the inside is told; the server logs the traceback.
-        detail = "an unforeseen fault; it has been logged"
-        return problem_response(ProblemKind.INTERNAL, detail, request.url.path)
+def faults_response(faults: Sequence[Fault], instance: str) -> Response:
+    """Build the response to a request with faults in it."""
+    detail = "; ".join(f"{fault.where}: expected {fault.expected}, got {fault.came}" for fault in faults)
+    return problem_response(ProblemKind.INVALID_REQUEST, detail, instance, errors=faults)
 
 
-def _fault(item: Mapping[str, Any]) -> Fault:
-    return Fault(
-        where=".".join(str(part) for part in item["loc"]),
-        expected=str(item["msg"])
-        .removeprefix("Value error, ")
-        .removeprefix("expected ")
-        .removeprefix("Input should be "),
-        came=repr(item.get("input"))[:_SHOWN_INPUT],
-    )
+def install_problem_handlers(app: Starlette) -> None:
+    """Let every error of an application leave as problem details."""
+    handlers = {
+        ProblemError: _from_problem,
+        HTTPException: _from_http,
+        StoreError: _from_store,
+        TimeoutError: _from_timeout,
+        Exception: _from_fault,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def _from_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)  # noqa: S101  # as it was installed; narrows it
+    return problem_response(error.kind, error.detail, request.url.path, errors=error.errors)
+
+
+async def _from_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # as it was installed; narrows it
+    path = request.url.path
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail = f"{path}: expected a path of the interface or a file of the console"
+        return problem_response(ProblemKind.NOT_FOUND, detail, path)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"{path}: {request.method} is not possible here"
+        return problem_response(ProblemKind.METHOD_NOT_ALLOWED, detail, path, headers=headers)
+    return problem_response(ProblemKind.BAD_REQUEST, str(error.detail), path, headers=headers)
+
+
+async def _from_store(request: Request, error: Exception) -> Response:
+    _log.warning("%s: %s", request.url.path, error)
+    detail = "the database could not be reached; try again"
+    return problem_response(ProblemKind.STORE_UNAVAILABLE, detail, request.url.path)
+
+
+async def _from_timeout(request: Request, _: Exception) -> Response:
+    detail = "the database did not answer in time; try again"
+    return problem_response(ProblemKind.TIMEOUT, detail, request.url.path)
+
+
+async def _from_fault(request: Request, _: Exception) -> Response:
+    # Nothing of the inside is told; the server logs the traceback.
+    detail = "an unforeseen fault; it has been logged"
+    return problem_response(ProblemKind.INTERNAL, detail, request.url.path)

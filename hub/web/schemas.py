@@ -7,7 +7,18 @@ from pydantic import BaseModel
 from hub.model import Alert, BedAnalysis, BedEvent, BedView, SiteView
 from hub.web import examples
 from hub.web.backend import Dependency, StageProgress
-from hub.web.problems import KINDS, MEDIA_TYPE, Problem, problem_body
+from hub.web.problems import KINDS, MEDIA_TYPE, Fault, problem_body
+
+
+class Problem(BaseModel):
+    """Problem details of RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[Fault] | None = None
 
 
 class BedList(BaseModel):

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from hub.model import Alert, LiveMessage
 from hub.web import examples
 from hub.web.limits import HttpLimits, LiveLimits
-from hub.web.problems import KINDS, Problem
-from hub.web.schemas import Strip
+from hub.web.problems import KINDS
+from hub.web.schemas import Problem, Strip
 from hub.wire import encode_batch
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()

@@ -15,13 +15,13 @@ from hub.errors import SettingsError, StoreError
 from hub.model import Alert, BedEvent, BedView, EventKind, FrameFlag, Lane
 from hub.web import examples
 from hub.web.access import AccessPolicy, identify
-from hub.web.api import parse_instant
 from hub.web.app import create_app
 from hub.web.backend import Dependency
 from hub.web.limits import HttpLimits
-from hub.web.problems import KINDS, Problem, ProblemKind
-from hub.web.schemas import AlertList, Alive, BedList, Progress, Ready, SiteList, Strip
+from hub.web.problems import KINDS, ProblemKind
+from hub.web.schemas import AlertList, Alive, BedList, Problem, Progress, Ready, SiteList, Strip
 from hub.web.server import build_server
+from hub.web.span import parse_instant
 from hub.web.strip import decimate
 from hub.wire import decode_batch, decode_json, decode_wave, encode_json, to_values
 from tests.web.conftest import T0_MS, Rig, make_frame, serving

@@ -86,6 +86,7 @@ export class SiteBar {
       out.push(`▲ ${t("agent.disk", { percent: now.disk_free_percent })}`);
     }
     if (now.refused_ticks > 0) out.push(`▲ ${t("agent.refused", { n: now.refused_ticks })}`);
+    if (now.damaged_outboxes > 0) out.push(`▲ ${t("agent.damaged", { n: now.frames_back })}`);
     return out.length ? out : [t("agent.well")];
   }
 

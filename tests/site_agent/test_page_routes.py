@@ -1,0 +1,123 @@
+"""What the site's own page is asked over HTTP, of a real agent without its line."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from hub.model import Advice
+from site_agent.agent import Agent
+from site_agent.config import PageConfig
+from site_agent.page_source import keep_page
+from tests.site_agent.rig import free_port
+from tests.site_agent.test_agent_view import config, running, until
+
+__all__ = ["config"]
+
+pytestmark = pytest.mark.system
+
+STRIP = "/api/v1/beds/h012/bed1/strip"
+
+
+@contextlib.asynccontextmanager
+async def page_of(agent: Agent) -> AsyncIterator[httpx.AsyncClient]:
+    port = free_port()
+    task = asyncio.create_task(keep_page(agent, PageConfig(port=port)))
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
+            async with asyncio.timeout(10):
+                while True:
+                    with contextlib.suppress(httpx.TransportError):
+                        await client.get("/livez")
+                        break
+                    await asyncio.sleep(0.05)
+            yield client
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def ask(page: httpx.AsyncClient, path: str, **query: Any) -> Any:
+    response = await page.get(path, params=query)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+async def test_the_page_gives_its_console_strips_beds_alerts_and_the_state_of_the_site(config: Path) -> None:
+    async with running(config) as agent, page_of(agent) as page:
+        await until(lambda: agent.snapshot().backlog_frames >= 4)
+        index = await page.get("/")
+        assert '<html data-role="site"' in index.text
+        assert "script-src 'self'" in index.headers["content-security-policy"]
+        assert (await page.get("/js/app.js")).headers["content-type"].startswith("text/javascript")
+        now_ms = round(agent.clock.now_ms())
+        strip = await ask(page, STRIP, **{"from": now_ms - 60_000, "to": now_ms})
+        assert sum(value is not None for value in strip["channels"]["fhr1"]) >= 12
+        coarse = await ask(page, STRIP, **{"from": now_ms - 60_000, "to": now_ms, "step_ms": 1000})
+        assert len(coarse["channels"]["fhr1"]["min"]) in (60, 61)
+        assert [bed["bed"] for bed in (await ask(page, "/api/v1/beds"))["beds"]] == ["bed1"]
+        assert (await ask(page, "/api/v1/alerts", limit=9, bed="bed1"))["alerts"] == []
+        assert (await ask(page, "/api/v1/site"))["link"] == "no_broker"
+
+
+async def test_advice_is_confirmed_by_a_named_person(config: Path) -> None:
+    async with running(config) as agent, page_of(agent) as page:
+        agent._uplink.on_advice("bed1", Advice(id="a1", t_ms=5, author="Dr. Sato", text="左側臥位"))
+        assert (await page.post("/api/v1/advice/a1/confirm", json={"by": " "})).status_code == 422
+        said = (await page.post("/api/v1/advice/a1/confirm", json={"by": " 田中 "})).json()
+        assert said["advice"][0]["confirmed_by"] == "田中"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", f"{STRIP}?from=5", None, 422),
+        ("GET", f"{STRIP}?from=yesterday&to=5", None, 422),
+        ("GET", f"{STRIP}?from=5&to=5", None, 422),
+        ("GET", f"{STRIP}?from=0&to=999999999999", None, 422),
+        ("GET", f"{STRIP}?from=0&to=1000&step_ms=333", None, 422),
+        ("GET", "/api/v1/beds/h012/bed9/strip?from=0&to=1000", None, 404),
+        ("GET", "/api/v1/alerts?limit=many", None, 422),
+        ("GET", "/api/v1/nothing", None, 404),
+        ("GET", "/../agent.toml", None, 404),
+        ("POST", "/api/v1/advice/a1/confirm", '{"by": "K.M."}', 404),
+        ("POST", "/api/v1/alerts/x/ack", '{"by": "K.M.", "reason": "watching"}', 404),
+        ("POST", "/api/v1/alerts/x/ack", '{"by": "K.M.", "reason": "bored"}', 422),
+        ("POST", "/api/v1/alerts/x/ack", '{"by": "K.M."', 422),
+        ("POST", "/api/v1/alerts/x/ack", "x" * 20_000, 400),
+    ],
+)
+async def test_bad_requests_are_told_what_was_expected(
+    page: httpx.AsyncClient, method: str, path: str, body: str | None, status: int
+) -> None:
+    response = await page.request(method, path, content=body)
+    assert response.status_code == status, response.text
+    problem = response.json()
+    assert problem["status"] == status
+    assert problem["detail"]
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.fixture
+async def page(config: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with running(config) as agent, page_of(agent) as page:
+        yield page
+
+
+async def test_a_page_of_another_origin_changes_nothing(page: httpx.AsyncClient) -> None:
+    evil = {"origin": "https://elsewhere.example"}
+    response = await page.post("/api/v1/alerts/x/ack", json={"by": "x", "reason": "watching"}, headers=evil)
+    assert response.status_code == 403
+    assert (await page.get("/", headers={"host": "elsewhere.example"})).status_code == 421
+
+
+def test_an_agent_with_its_page_loads_no_web_framework_that_costs_megabytes() -> None:
+    code = "import sys, site_agent.page_source as _, site_agent.agent as _; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert {"fastapi", "pydantic", "scipy", "opentelemetry"}.isdisjoint(loaded.split())
