@@ -13,15 +13,17 @@ from typing import Annotated, NoReturn
 import typer
 
 from chaos.breaking_point import LEGEND, run_breaking_point
+from chaos.experiments import EXPERIMENTS
 from chaos.fuzz import run_fuzz
 from chaos.fuzz_atheris import run_atheris
 from chaos.fuzz_targets import all_targets
 from chaos.kills import run_kills
-from chaos.outages import EXPERIMENTS, Outcome
+from chaos.outages import Outcome
 from chaos.overload import run_overload
 from chaos.repeats import run_repeats
 from chaos.simulation import BrokenPromiseError, Simulation
 from chaos.ward import run_ward
+from chaos.wire import be_wire
 from chaos.world import HOST
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
@@ -218,6 +220,16 @@ def ward(
     """Be many Series 50 monitors, for the agents of an experiment."""
     logging.basicConfig(level=logging.WARNING)
     asyncio.run(run_ward(HOST, [int(port) for port in ports.split(",")], seed=seed, scenario=scenario))
+
+
+@app.command()
+def wire(
+    centre: Annotated[str, typer.Argument(help="address of the centre's end")],
+    site: Annotated[str, typer.Argument(help="address of the site's end, in a namespace of its own")],
+    seed: Annotated[int, typer.Option(help="what is lost, and how late the rest is")] = 0,
+) -> None:
+    """Be a bad line below TCP, for an experiment that gives it orders; needs root."""
+    be_wire(centre, site, seed=seed)
 
 
 if __name__ == "__main__":

@@ -188,31 +188,6 @@ def run_broker_away(folder: Path, *, seconds: float = 60.0, beds: int = 20) -> O
     return outcome
 
 
-def run_thin_line(folder: Path, *, seconds: float = 300.0, beds: int = 5) -> Outcome:
-    """Carry five beds over 64 kbit/s with 2 s ± 1 s of delay and 30 % of the pieces lost."""
-    outcome = Outcome()
-    # The site's two connections share the line: half of 64 kbit/s each.
-    faults = Faults(delay_s=1.0, jitter_s=0.5, bytes_per_s=4000, loss=0.3)
-    with World(folder) as world, Lines(world.mqtt_port, 1) as lines, Watcher(world.url) as watcher:
-        sites = open_sites(world, [beds], broker_ports=lines.ports)
-        wait_for_live(world, sites)
-        lines.set(0, faults)
-        thin_s = time.monotonic()
-        outcome.note(worst_understated_age_s=_watch_ages(world, sites, seconds))
-        outcome.note_live("thin", watcher, thin_s + 10, time.monotonic())
-        seen = len(watcher.between(thin_s + 10))
-        outcome.note(seen_live_percent=100 * seen / (beds * (seconds - 10)), joins=watcher.joins)
-        outcome.note(unconfirmed_at_the_end=sites[0].unconfirmed())
-        lines.set(0, Faults())
-        outcome.note(drained_s=wait_for_drain(sites, within_s=300))
-        outcome.must(
-            float(outcome.figures["worst_understated_age_s"]) <= 3.0,
-            "no sample shown younger than it is by 3 s",
-        )
-        outcome.compare(world, sites)
-    return outcome
-
-
 def run_silence(folder: Path) -> Outcome:
     """Silence agent, line and hub, one after the other; who notices, and when (R10)."""
     outcome = Outcome()
@@ -286,20 +261,6 @@ def _age_ms(bed: dict[str, Any]) -> float:
     return float("inf") if age is None else float(age)
 
 
-def _watch_ages(world: World, sites: Sequence[Site], seconds: float) -> float:
-    """Give by how many s at most a told age was less than the true age of the samples; asks each second."""
-    worst_s = 0.0
-    end_s = time.monotonic() + seconds
-    while time.monotonic() < end_s:
-        for bed in world.get("/api/v1/beds")["beds"]:
-            head_ms, told_ms = bed["vitals"]["head_ms"], bed["vitals"]["age_ms"]
-            if head_ms is not None and told_ms is not None:
-                true_ms = time.time_ns() / 1e6 - head_ms  # site and hub share this machine's clock
-                worst_s = max(worst_s, (true_ms - told_ms) / 1000)
-        _settle(1.0)
-    return worst_s
-
-
 def run_clocks(folder: Path, *, seconds: float = 180.0, beds: int = 2) -> Outcome:
     """Let one site's clock be 5 min ahead, one's 5 min behind, one's gain 1 % (R5)."""
     outcome = Outcome()
@@ -371,14 +332,3 @@ def run_full_disk(folder: Path, *, seconds: float = 60.0) -> Outcome:
     finally:
         subprocess.run(("umount", "-l", str(data)), check=False)
     return outcome
-
-
-EXPERIMENTS: Final[dict[str, Callable[..., Outcome]]] = {
-    "backlog": run_backlog,
-    "database": run_database_away,
-    "broker": run_broker_away,
-    "thin-line": run_thin_line,
-    "silence": run_silence,
-    "clocks": run_clocks,
-    "full-disk": run_full_disk,
-}

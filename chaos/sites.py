@@ -48,7 +48,9 @@ def open_sites(
     world: World,
     counts: Sequence[int],
     *,
+    broker_host: str = HOST,
     broker_ports: Sequence[int] | None = None,
+    inside: Sequence[str] = (),
     prepare: Prepare | None = None,
     wrappers: Sequence[Sequence[str]] | None = None,
     prefix: str = "s",
@@ -56,12 +58,13 @@ def open_sites(
     """Start one agent for each count of beds, all their monitors in one process, and return the sites.
 
     `broker_ports` are where each agent finds the broker, such as a proxy; the broker itself if not given.
+    `inside` are words before the commands of agents and monitors alike, such as those of another network.
     `wrappers` are words before each agent's command, such as `faketime -f +5m`.
     """
     monitor_ports = [free_port() for _ in range(sum(counts))]
     world.add(
         "ward",
-        (sys.executable, "-m", "chaos", "ward", "--ports", ",".join(map(str, monitor_ports))),
+        (*inside, sys.executable, "-m", "chaos", "ward", "--ports", ",".join(map(str, monitor_ports))),
     )
     sites = []
     first = 0
@@ -69,10 +72,9 @@ def open_sites(
         name = f"{prefix}{number + 1:02d}"
         ports = monitor_ports[first : first + count]
         first += count
-        broker_port = broker_ports[number] if broker_ports else world.mqtt_port
-        sites.append(
-            _open_site(world, name, ports, broker_port, prepare, wrappers[number] if wrappers else ())
-        )
+        broker = (broker_host, broker_ports[number] if broker_ports else world.mqtt_port)
+        wrapper = (*inside, *(wrappers[number] if wrappers else ()))
+        sites.append(_open_site(world, name, ports, broker, prepare, wrapper))
     return sites
 
 
@@ -80,7 +82,7 @@ def _open_site(
     world: World,
     name: str,
     monitor_ports: Sequence[int],
-    broker_port: int,
+    broker: tuple[str, int],
     prepare: Prepare | None,
     wrapper: Sequence[str],
 ) -> Site:
@@ -91,7 +93,7 @@ def _open_site(
     config = folder / "agent.toml"
     config.write_text(
         f'site = "{name}"\nname = "Site {name}"\ndata_dir = "data"\n'
-        f'[broker]\nhost = "{HOST}"\nport = {broker_port}\nkeepalive_s = 15\n'
+        f'[broker]\nhost = "{broker[0]}"\nport = {broker[1]}\nkeepalive_s = 15\n'
         f'[page]\nhost = "{HOST}"\nport = {page_port}\n'
         + "".join(
             f'[[beds]]\nname = "{bed}"\ndriver = "series50"\nport = "tcp://{HOST}:{port}"\ntest = true\n'

@@ -220,14 +220,18 @@ class Database(Part):
 class World:
     """Broker, hub and database in one folder, with whatever parts an experiment adds."""
 
-    def __init__(self, folder: Path, *, max_beds: int = 256, wrapper: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, *, max_beds: int = 256, wrapper: Sequence[str] = (), also_listens: str = ""
+    ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)  # run by root, broker and database become other users
         self.mqtt_port, self.http_port = free_port(), free_port()
         self.url = f"http://{HOST}:{self.http_port}"
         self.data_dir = folder / "hub"
-        self.broker = Part("broker", (_mosquitto(), "-c", str(self._broker_config())), folder / "broker.log")
+        self.broker = Part(
+            "broker", (_mosquitto(), "-c", str(self._broker_config(also_listens))), folder / "broker.log"
+        )
         self.hub = Part(
             "hub",
             (*wrapper, sys.executable, "-m", "hub", "serve"),
@@ -290,10 +294,13 @@ class World:
         finally:
             server.stop()
 
-    def _broker_config(self) -> Path:
+    def _broker_config(self, also_listens: str) -> Path:
         config = self.folder / "mosquitto.conf"
+        listeners = "".join(
+            f"listener {self.mqtt_port} {address}\n" for address in (HOST, also_listens) if address
+        )
         config.write_text(
-            f"listener {self.mqtt_port} {HOST}\nallow_anonymous true\nset_tcp_nodelay true\n"
+            f"{listeners}allow_anonymous true\nset_tcp_nodelay true\n"
             "max_inflight_messages 1000\nmax_queued_messages 100000\npersistence false\nlog_type error\n"
             "sys_interval 2\n"
         )
