@@ -10,9 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Annotated, Final
-
-import typer
+from typing import Final
 
 from hub.errors import SettingsError
 from hub.model import Channel
@@ -242,19 +240,3 @@ def _advise(port: str) -> list[str]:
             "  is the monitor on, its port set to a protocol, and are send and receive not crossed wrongly?"
         ]
     return []
-
-
-def probe(
-    port: Annotated[str, typer.Argument(help="serial:/dev/ttyUSB0, tcp://HOST:PORT, udp://HOST:24105 …")],
-    seconds: Annotated[float, typer.Option(min=0.5, help="how long to listen with each setting")] = 5.0,
-) -> None:
-    """Listen to a port and say which protocol it speaks; nothing is stored, nothing is changed."""
-    try:
-        report = asyncio.run(probe_port(port, seconds))
-    except SettingsError as error:
-        typer.echo(f"ctg-agent: {error}", err=True)
-        raise typer.Exit(2) from None
-    for line in report.lines():
-        typer.echo(line)
-    if report.driver is None:
-        raise typer.Exit(1)

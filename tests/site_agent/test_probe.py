@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from device_sim.device import Device, Monitor, Pty, listen
 from device_sim.ge115 import Ge115Monitor
@@ -115,9 +114,23 @@ async def test_a_port_that_no_driver_takes_is_refused() -> None:
         await probe_port("usb:1", 1.0)
 
 
-def test_the_command_says_it_and_ends_with_one_where_nothing_is_understood(tmp_path: Path) -> None:
-    nothing = CliRunner().invoke(app, ["probe", f"serial:{tmp_path}/ttyUSB9", "--seconds", "0.5"])
-    assert nothing.exit_code == 1
-    assert "cannot be opened" in nothing.output
-    wrong = CliRunner().invoke(app, ["probe", "usb:1"])
-    assert wrong.exit_code == 2
+def test_the_command_says_it_and_ends_with_one_where_nothing_is_understood(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app(["probe", f"serial:{tmp_path}/ttyUSB9", "--seconds", "0.5"]) == 1
+    assert "cannot be opened" in capsys.readouterr().out
+    assert app(["probe", "usb:1"]) == 2
+    assert app(["probe", "usb:1", "--seconds", "0"]) == 2
+    assert "ctg-agent: --seconds: expected at least 0.5, got 0" in capsys.readouterr().err
+
+
+def test_the_command_checks_a_configuration_and_says_what_is_wrong_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text((Path(__file__).parents[2] / "deploy" / "agent.toml").read_text().replace("h012", "h 12"))
+    assert app(["check", str(path)]) == 2
+    assert f"ctg-agent: {path}: site: expected" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as usage:
+        app(["chek"])
+    assert usage.value.code == 2
