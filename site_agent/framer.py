@@ -130,6 +130,7 @@ class Framer:
     ) -> Draft:
         period_ms, status, flags, _ = ticks.form
         t0_ms = round(ticks.t0_ms + a * period_ms)
+        is_live = now_ms - t0_ms - (b - a) * period_ms <= LATE_MS
         frame = WaveFrame(
             site=self._site,
             bed=self._bed,
@@ -138,11 +139,10 @@ class Framer:
             t0_ms=t0_ms,
             period_ms=period_ms,
             n_ticks=b - a,
-            flags=flags,
+            flags=flags if is_live else flags | FrameFlag.BACKFILL,
             status=status,
             channels=tuple(_slice(block, a, b) for block in channels),
         )
-        is_live = now_ms - frame.end_ms <= LATE_MS
         return Draft(self._bed, encode_wave(frame), t0_ms, frame.end_ms, is_live)
 
 

@@ -34,6 +34,7 @@ from hub.model import (
     Channel,
     DeviceState,
     FetusVitals,
+    FrameFlag,
     MonitorStatus,
     SignalQuality,
     SiteState,
@@ -129,9 +130,11 @@ class SiteWatch:
         here = {entry.payload for entry in bed.frames}
         past = sorted((one for one in past if one[1] not in here), key=lambda one: one[0].t0_ms)
         for frame, _ in past:
-            self._ring.push(bed.row, frame, is_newest=False)
-        if past and bed.live_s is None:
-            newest = past[-1][0]
+            was_late = FrameFlag.BACKFILL in frame.flags
+            self._ring.push(bed.row, frame, is_newest=False, late_ms=frame.end_ms if was_late else 0)
+        heard = [frame for frame, _ in past if FrameFlag.BACKFILL not in frame.flags]
+        if heard and bed.live_s is None:
+            newest = heard[-1]
             bed.live_since_ms = newest.t0_ms
             self._note(bed, newest, now_s - max(0, now_ms - newest.end_ms) / 1000)
         bed.restored_s = now_s

@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from hub.model import Advice
+from hub.model import Advice, Alert, AlertPath, AlertState, Priority
+from hub.wire import decode_wave
 from site_agent.agent import Agent
 from site_agent.config import PageConfig
-from site_agent.page_source import keep_page
+from site_agent.page_source import AgentSource, keep_page, open_page
 from tests.site_agent.rig import free_port
 from tests.site_agent.test_agent_view import config, running, until
 
@@ -113,3 +114,36 @@ async def test_a_page_of_another_origin_changes_nothing(page: httpx.AsyncClient)
     response = await page.post("/api/v1/alerts/x/ack", json={"by": "x", "reason": "watching"}, headers=evil)
     assert response.status_code == 403
     assert (await page.get("/", headers={"host": "elsewhere.example"})).status_code == 421
+
+
+async def test_the_page_of_an_agent_that_starts_again_begins_where_the_last_one_ended(config: Path) -> None:
+    async with running(config) as agent:
+        await until(lambda: agent.snapshot().backlog_frames >= 4)
+        epoch = agent.snapshot().epoch
+        alert = Alert(
+            id="h012.bed1.0.silent.5",
+            site="h012",
+            bed="bed1",
+            fetus=None,
+            rule="silent",
+            path=AlertPath.TECHNICAL,
+            priority=Priority.LOW,
+            state=AlertState.LATCHED,
+            is_present=False,
+            onset_ms=5,
+            raised_ms=6,
+            changed_ms=7,
+        )
+        await AgentSource(agent).keep_alerts([alert])
+    async with running(config) as again:
+        page = open_page(again)
+        await page.restore()
+        assert await AgentSource(again).read_alerts() == [alert]
+        assert list(page.feed.backend.alerts()) == [alert]
+        entries = page.feed.backend.recent_waves(("h012", "bed1"), 600)
+        seqs = [
+            (frame.epoch, frame.seq)
+            for frame in (decode_wave(entry.payload, site="h012", bed="bed1") for entry in entries)
+        ]
+        assert seqs[:4] == [(epoch, seq) for seq in range(4)]
+        assert len(seqs) == len(set(seqs))

@@ -1,11 +1,14 @@
 """What the site's own page is told, and the alarms that the site runs by itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hub.model import (
     GRID_MS,
     AckReason,
+    Alert,
     AlertState,
     BedState,
     Channel,
@@ -15,7 +18,7 @@ from hub.model import (
     Transducer,
     WaveFrame,
 )
-from hub.wire import encode_wave, samples_from_values
+from hub.wire import decode_json, decode_wave, encode_json, encode_wave, samples_from_values
 from site_agent.watch import HISTORY_S, SiteWatch
 
 T0_MS = 1_795_000_000_000
@@ -112,6 +115,74 @@ def test_a_page_that_opens_is_given_what_was_written_and_no_more_than_twenty_min
     assert entries[-1].payload == encode_wave(frame(HISTORY_S + 299, 140.0))
     assert len(site.watch.recent_waves(("h012", "bed1"), 60, now_ms=now_ms)) == 61
     assert site.watch.recent_waves(("h012", "bed9"), 60, now_ms=now_ms) == []
+
+
+class Restart:
+    """A site whose agent ended after `seconds`, and that begins anew `gap_s` later."""
+
+    def __init__(self, before: Site, seconds: range, bpm: float, *, gap_s: int, late: bool = False) -> None:
+        self.at = seconds.stop + gap_s
+        self.site = Site()
+        flags = FrameFlag.BACKFILL if late else FrameFlag.NONE
+        past = [(one, encode_wave(one)) for one in (replace(frame(k, bpm), flags=flags) for k in seconds)]
+        now_ms, now_s = T0_MS + self.at * 1000, float(self.at)
+        self.site.watch.restore("bed1", past[::-1], now_ms=now_ms, now_s=now_s)
+        stood = [decode_json(encode_json(alert), Alert) for alert in before.watch.alerts()]
+        self.site.watch.restore_alerts(stood)
+
+    def run(self, n_seconds: int, bpm: float) -> Site:
+        self.site.run(range(self.at, self.at + n_seconds), bpm)
+        return self.site
+
+
+def test_after_a_restart_the_strip_goes_on_with_a_gap_and_the_age_stays_honest():
+    before = Site()
+    after = Restart(before, range(300), 140.0, gap_s=40)
+    (view,) = after.site.watch.views([("h012", "bed1")], now_s=340.0)
+    assert (view.vitals.head_ms, view.vitals.age_ms) == (T0_MS + 300_000, 40_000)
+    now_ms = T0_MS + 340_000
+    assert len(after.site.watch.recent_waves(("h012", "bed1"), 600, now_ms=now_ms)) == 300
+    site = after.run(20, 140.0)
+    entries = site.watch.recent_waves(("h012", "bed1"), 600, now_ms=now_ms + 20_000)
+    assert [decode_wave(e.payload, site="h012", bed="bed1").seq for e in entries] == [
+        *range(300),
+        *range(340, 360),
+    ]
+    assert site.raised == []  # that no agent ran was no silence of the device
+    (view,) = site.watch.views([("h012", "bed1")], now_s=360.0)
+    assert view.vitals.fetuses[0].signal_fraction == pytest.approx(320 / 600, abs=0.01)
+
+
+def test_a_bed_that_does_not_speak_after_a_restart_is_a_technical_alert():
+    after = Restart(Site(), range(300), 140.0, gap_s=40)
+    after.site.run(range(340, 343), 140.0, is_silent=True)
+    assert after.site.raised == []
+    after.site.run(range(343, 350), 140.0, is_silent=True)
+    assert after.site.raised == ["silent"]
+
+
+def test_an_alarm_stands_over_a_restart_while_its_condition_holds_and_stays_acknowledged():
+    before = Site()
+    before.run(range(60), 140.0)
+    before.run(range(60, 400), 75.0)
+    rules = {alert.rule for alert in before.watch.alerts()}
+    for alert in before.watch.alerts():
+        before.watch.acknowledge(alert.id, by="K.M.", reason=AckReason.AT_BEDSIDE, now_ms=T0_MS + 401_000)
+    after = Restart(before, range(60, 400), 75.0, gap_s=8).run(30, 75.0)
+    assert after.raised == []
+    assert {(a.rule, a.state, a.acknowledged_by) for a in after.watch.alerts()} == {
+        (rule, AlertState.ACKNOWLEDGED, "K.M.") for rule in rules
+    }
+
+
+def test_an_alarm_that_nobody_kept_is_raised_at_once_where_its_condition_holds():
+    after = Restart(Site(), range(400), 75.0, gap_s=8).run(2, 75.0)
+    assert "fhr_below_80" in after.raised
+
+
+def test_what_came_late_raises_nothing_after_a_restart_either():
+    after = Restart(Site(), range(400), 75.0, gap_s=0, late=True).run(20, 140.0)
+    assert after.raised == []
 
 
 def test_an_alert_that_is_not_there_cannot_be_acknowledged():
