@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from chaos.burst import run_burst
 from chaos.outages import (
     Outcome,
     run_backlog,
@@ -22,4 +23,5 @@ EXPERIMENTS: Final[dict[str, Callable[..., Outcome]]] = {
     "silence": run_silence,
     "clocks": run_clocks,
     "full-disk": run_full_disk,
+    "burst": run_burst,
 }
