@@ -13,17 +13,16 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from hub.acquisition.mqtt import BrokerLink
-from hub.acquisition.ring import RING_S
 from hub.collector import keep_collections_short
-from hub.database import cancel, open_store
+from hub.database import Database, cancel
 from hub.errors import StoreError
 from hub.inlet import Inlet
 from hub.journal import AlertJournal
-from hub.model import Ack, AckReason, Alert, HubNotice, LevelSpan, NoticeKind, WaveEntry
+from hub.model import Ack, AckReason, Alert, HubNotice, NoticeKind, WaveEntry
 from hub.pipeline import Pipeline, run_analysis
-from hub.pipeline.bed import RIBBON_MS
 from hub.pipeline.strip import CONTEXT_MS, analyse_span
 from hub.recorder import Recorder
+from hub.restore import Restoration
 from hub.settings import Settings, broker_address
 from hub.sites import SiteDesk, free_capacity
 from hub.stages import Clock, Stage
@@ -33,7 +32,7 @@ from hub.web.app import create_app
 from hub.web.backend import Backend, Dependency, StageProgress, StripData
 from hub.web.live import Feed
 from hub.web.server import build_server
-from hub.wire import TopicKind, decode_wave, encode_json, topic
+from hub.wire import TopicKind, encode_json, topic
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +48,8 @@ VIEWS_AT_ONCE: Final = 500
 ROWS_AT_ONCE: Final = 200
 """Fetuses read between two looks at what else is to be done."""
 ANALYSIS_PAUSE_S: Final = 0.2
+HEAD_START_S: Final = 10.0
+"""So long the hub waits to have back what it knew before it goes live; what is not back by then follows."""
 AWAY_S: Final = 3.0
 """Nothing committed for this long although something waits: the consoles are told of it."""
 
@@ -56,7 +57,9 @@ AWAY_S: Final = 3.0
 class Hub:
     """One worker: every room, joined."""
 
-    def __init__(self, settings: Settings, store: Store, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, database: Database, registry: CollectorRegistry
+    ) -> None:
         self.clock = Clock()
         self.boot_id = secrets.token_hex(4)
         self.store = store
@@ -65,6 +68,17 @@ class Hub:
         self.journal = AlertJournal(settings.data_dir)
         self.recorder = Recorder(store, self._publish_ack, self._stage, self.journal, self._note_conflict)
         self.desk = SiteDesk(self.clock, self._publish, self._fill_capacity, self._session, registry)
+        steps = self.journal.read()
+        self.recorder.resume(steps)
+        self.restoration = Restoration(
+            database,
+            store,
+            self.pipeline,
+            self.recorder,
+            steps,
+            clock=self.clock,
+            make_stage=self._stage,
+        )
         self.feed = Feed(self._backend(registry))
         self.inlet = Inlet(
             self.pipeline,
@@ -124,33 +138,6 @@ class Hub:
         """Let go of what the operating system gave."""
         self._analyst.shutdown(wait=False, cancel_futures=True)
         self.journal.close()
-
-    # ------------------------------------------------------------ the start
-
-    async def restore(self) -> None:
-        """Rebuild what a worker keeps in memory from the store."""
-        now_ms = self.clock.now_ms()
-        rows = await self.store.read_recent(now_ms - RING_S * 1000)
-        self.pipeline.restore_frames(
-            (decode_wave(row.payload, site=row.site, bed=row.bed), row.lane, row.arrived_ms) for row in rows
-        )
-        for site, bed in self.pipeline.bed_keys():
-            known = await self.store.read_classifications(site, bed, now_ms - RIBBON_MS, now_ms)
-            for fetus in sorted({one.fetus for one in known}):
-                spans = [
-                    LevelSpan(
-                        start_ms=one.origin_ms + round(one.classification.start_s * 1000),
-                        end_ms=one.origin_ms + round(one.classification.end_s * 1000),
-                        level=one.classification.level,
-                    )
-                    for one in known
-                    if one.fetus == fetus
-                ]
-                self.pipeline.restore_ribbon(site, bed, fetus, sorted(spans, key=lambda span: span.start_ms))
-        await self.store.save_transitions(self.journal.read())
-        self.journal.clear()
-        self.pipeline.restore_alerts(await self.store.read_open_alerts())
-        _log.info("restored %d beds from %d frames", len(self.pipeline.bed_keys()), len(rows))
 
     # ------------------------------------------------------------ the stages
 
@@ -302,7 +289,10 @@ class Hub:
     def _progress(self) -> Mapping[str, StageProgress]:
         return {
             name: StageProgress(
-                last_item_ms=stage.last_item_ms, age_ms=round(stage.age_s * 1000), pending=stage.pending
+                last_item_ms=stage.last_item_ms,
+                age_ms=round(stage.age_s * 1000),
+                pending=stage.pending,
+                waits_for=stage.waits_for,
             )
             for name, stage in self.stages.items()
         }
@@ -357,17 +347,23 @@ async def serve(settings: Settings) -> None:
 
 async def _work(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(settings))
-        hub = Hub(settings, store, CollectorRegistry())
+        store = Store()
+        database = await stack.enter_async_context(Database(settings, store))
+        hub = Hub(settings, store, database, CollectorRegistry())
         stack.callback(hub.close)
         policy = AccessPolicy(
             origins=frozenset(settings.allowed_origins), hosts=frozenset(settings.allowed_hosts)
         )
         app = create_app(hub.feed, policy=policy)
         server, listener = build_server(app, settings.http_host, settings.http_port)
-        await hub.restore()
+        stack.callback(listener.close)
+        restoring = asyncio.create_task(hub.restoration.run(), name="restore")
+        stack.push_async_callback(cancel, restoring)
+        if (await asyncio.wait({restoring}, timeout=HEAD_START_S))[0]:
+            await restoring
         _log.info("consoles: http://%s:%d/", settings.http_host, settings.http_port)
         async with asyncio.TaskGroup() as group:
+            group.create_task(_end_with(restoring))
             group.create_task(server.serve(sockets=[listener]), name="web")
             group.create_task(hub.broker.run(), name="broker")
             group.create_task(hub.run_seconds(), name="second")
@@ -381,6 +377,11 @@ async def _work(settings: Settings) -> None:
             group.create_task(recorder.frame_stage.keep_running(recorder.write_frames))
             group.create_task(recorder.record_stage.keep_running(recorder.write_records))
             group.create_task(recorder.ack_stage.keep_running(recorder.send_acks))
+
+
+async def _end_with(task: "asyncio.Task[None]") -> None:
+    """Let a failure of a task that was begun earlier end the others."""
+    await task
 
 
 def _end_on_unforeseen(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -1,10 +1,11 @@
-"""Opens the store, in a server of its own or in one elsewhere, and waits for it as long as it takes."""
+"""Finds the hub's database, in a server of its own or in one elsewhere; waits for it as long as it takes."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Final
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self, TypeVar
 
 from hub.errors import StoreAwayError, StoreError
 from hub.settings import Settings
@@ -13,41 +14,60 @@ from hub.store.store import Store
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 RETRY_S: Final = 1.0
 WATCH_S: Final = 1.0
 
 
-@asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[Store]:
-    """Open the database that the settings name; without one, keep the embedded server running."""
-    async with AsyncExitStack() as stack:
-        if settings.database_url is None:
-            server = EmbeddedPostgres(settings.data_dir / "postgres")
-            await asyncio.to_thread(server.start)
-            stack.push_async_callback(asyncio.to_thread, server.stop)
-            keeper = asyncio.create_task(_keep_database(server), name="database")
-            stack.push_async_callback(cancel, keeper)
-            dsn = server.dsn
-        else:
-            dsn = settings.database_url.get_secret_value()
-        store = await _connect(dsn)
-        stack.push_async_callback(store.close)
-        yield store
+class Database:
+    """What stands behind the store: without a database in the settings, the embedded server, kept running."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        url = settings.database_url
+        self._dsn = None if url is None else url.get_secret_value()
+        self._store = store
+        self._server = EmbeddedPostgres(settings.data_dir / "postgres")
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the store and end what was started for it."""
+        await self._store.close()
+        if self._keeper is not None:
+            await cancel(self._keeper)
+        if self._dsn is None:
+            await asyncio.to_thread(self._server.stop)
+
+    async def connect(self) -> None:
+        """Connect the store.  Raises StoreAwayError when it may be tried again, StoreError when not."""
+        if self._dsn is not None:
+            await self._store.connect(self._dsn)
+            return
+        await asyncio.to_thread(self._server.start)
+        await self._store.connect(self._server.dsn)
+        self._keeper = asyncio.create_task(_keep_running(self._server), name="database")
 
 
-async def _connect(dsn: str) -> Store:
+async def keep_trying(work: Callable[[], Awaitable[T]], on_wait: Callable[[], None] = lambda: None) -> T:
+    """Do what needs the database, again and again while it is away; log each reason once."""
     said = ""
     while True:
         try:
-            return await Store.open(dsn)
+            return await work()
         except StoreAwayError as error:
+            on_wait()
             if str(error) != said:
                 _log.warning("waiting for the database: %s", error)
             said = str(error)
             await asyncio.sleep(RETRY_S)
 
 
-async def _keep_database(server: EmbeddedPostgres) -> None:
+async def _keep_running(server: EmbeddedPostgres) -> None:
     while True:
         await asyncio.sleep(WATCH_S)
         if not server.is_running:

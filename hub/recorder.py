@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -125,6 +125,11 @@ class Recorder:
         if len(self._records) > MAX_RECORDS:
             _log.critical("%d alert and analysis records wait for the database", len(self._records))
         self._wake.set()
+
+    def resume(self, steps: Sequence[AlertTransition]) -> None:
+        """Put what the journal holds of a former run before all else; there it stays until it is stored."""
+        self._records.extendleft(reversed(steps))
+        self.record_stage.begin()
 
     def keep_event(self, site: str, bed: str, event: BedEvent) -> None:
         """Queue an event, also one that is known: the site sends it until it hears that it is stored."""

@@ -31,6 +31,8 @@ class Stage:
         self.name = name
         self.restarts = 0
         self.last_item_ms: int | None = None
+        self.waits_for: str | None = None
+        """What it cannot go on without, and has not got."""
         self._clock = clock
         self._pending = pending
         self._item_s = self._turn_s = self._begun_s = clock.now_s()

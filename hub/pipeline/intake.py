@@ -32,11 +32,17 @@ class Intake:
         return arrival
 
     def restore(self, frames: Iterable[tuple[WaveFrame, Lane, int]], now_s: float) -> None:
-        """Rebuild the rings from stored frames in time order; no live state follows from them."""
+        """Rebuild the rings from stored frames in time order; no live state follows from them.
+
+        Of a bed that has sent live frames meanwhile only what lies before these is taken.
+        """
         for frame, lane, arrived_ms in frames:
-            if bed := self._beds.open(frame.site, frame.bed, now_s):
-                late_ms = arrived_ms if lane is Lane.FILL else 0
-                self._write(bed, frame, is_newest=False, now_s=now_s, late_ms=late_ms)
+            bed = self._beds.open(frame.site, frame.bed, now_s)
+            if bed is None or (bed.live_since_ms is not None and frame.end_ms > bed.live_since_ms):
+                continue
+            late_ms = arrived_ms if lane is Lane.FILL else 0
+            self._write(bed, frame, is_newest=False, now_s=now_s, late_ms=late_ms)
+            if bed.live_since_ms is None:
                 bed.note_frame(frame)
                 bed.is_test = is_test_frame(frame)
 

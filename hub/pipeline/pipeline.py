@@ -1,6 +1,7 @@
 """The pipeline of one worker: rings, analysis and alerts of its beds."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from hub.acquisition.timeline import Arrival
@@ -8,6 +9,7 @@ from hub.model import (
     GRID_MS,
     AckReason,
     Alert,
+    AlertState,
     AlertTransition,
     BedEvent,
     BedState,
@@ -76,19 +78,37 @@ class Pipeline:
         """Rebuild the rings from stored frames in time order; no live state follows from them."""
         self._intake.restore(frames, self._now_s)
 
-    def restore_alerts(self, alerts: Iterable[Alert]) -> None:
-        """Take over the alerts that were open when the worker ended."""
-        by_bed: dict[BedKey, list[Alert]] = {}
-        for alert in alerts:
-            by_bed.setdefault((alert.site, alert.bed), []).append(alert)
-        for (site, name), known in by_bed.items():
-            if bed := self._beds.open(site, name, self._now_s):
-                bed.alerts.restore(known)
+    def restore_alerts(self, alerts: Iterable[Alert], now_ms: int) -> list[AlertTransition]:
+        """Take over the alerts that were open when the worker ended.
 
-    def restore_ribbon(self, site: str, bed: str, fetus: int, spans: Iterable[LevelSpan]) -> None:
-        """Take over the ribbon of a fetus, oldest first."""
+        One that has been raised anew meanwhile stays as it is; the step that ends the stored one is returned.
+        """
+        ended = []
+        for alert in sorted(alerts, key=lambda alert: alert.changed_ms, reverse=True):
+            bed = self._beds.open(alert.site, alert.bed, self._now_s)
+            if bed is None:
+                continue
+            bed.alerts.restore([alert])
+            if all(alert.id != known.id for known in bed.alerts.alerts):
+                clear = replace(alert, state=AlertState.CLEAR, is_present=False, changed_ms=now_ms)
+                ended.append(
+                    AlertTransition(
+                        alert=clear,
+                        from_state=alert.state,
+                        to_state=AlertState.CLEAR,
+                        cause="superseded",
+                        t_ms=now_ms,
+                    )
+                )
+        return ended
+
+    def restore_ribbon(self, site: str, bed: str, fetus: int, spans: Sequence[LevelSpan]) -> None:
+        """Put the stored ribbon of a fetus, oldest first, before what is known of it."""
         if record := self._beds.open(site, bed, self._now_s):
-            record.fetus(fetus).ribbon.extend(spans)
+            ribbon = record.fetus(fetus).ribbon
+            known_from_ms = ribbon[0].start_ms if ribbon else None
+            earlier = [span for span in spans if known_from_ms is None or span.end_ms <= known_from_ms]
+            ribbon.extendleft(reversed(earlier))
 
     # ------------------------------------------------------ alerts, analysis
 

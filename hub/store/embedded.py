@@ -18,8 +18,9 @@ from typing import IO, Final
 import psycopg
 from psycopg import sql
 
-from hub.errors import StoreError
+from hub.errors import StoreAwayError, StoreError
 from hub.store.cluster import ADMIN, OWNER, Cluster, prepare_cluster
+from hub.store.session import may_heal
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class EmbeddedPostgres:
         self._cluster: Cluster | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
+        self._was_killed = False
+        """The last start ended in a server that was killed, or that did not come to answer."""
 
     @property
     def dsn(self) -> str:
@@ -175,7 +178,9 @@ class EmbeddedPostgres:
         else:
             reason = f"no free port in {PORT_ATTEMPTS} attempts"
         msg = f"{self._folder}: PostgreSQL did not start: {reason}"
-        raise StoreError(msg)
+        # One that was killed, or found no room on its disk, may start the next time.
+        is_passing = self._was_killed or "No space left" in reason
+        raise (StoreAwayError if is_passing else StoreError)(msg)
 
     def _spawn(self) -> None:
         cluster = self._prepared
@@ -200,6 +205,8 @@ class EmbeddedPostgres:
             if self._answers(timeout_s=2):
                 return True
             time.sleep(_POLL_S)
+        code = None if self._process is None else self._process.poll()
+        self._was_killed = code is None or code < 0
         if self._process is not None:
             self._process.kill()
             self._process.wait(KILL_TIMEOUT_S)
@@ -225,7 +232,7 @@ class EmbeddedPostgres:
                     admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
         except psycopg.Error as error:
             msg = f"{self._folder}: the hub's database cannot be made: {error}"
-            raise StoreError(msg) from error
+            raise (StoreAwayError if may_heal(error) else StoreError)(msg) from error
 
     # ----------------------------------------------------------------- processes
 

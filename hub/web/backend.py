@@ -29,6 +29,8 @@ class StageProgress:
     last_item_ms: int | None
     age_ms: int | None
     pending: int = 0
+    waits_for: str | None = None
+    """What the stage cannot go on without, and has not got."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

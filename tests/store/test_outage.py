@@ -57,7 +57,7 @@ def small_disk() -> Iterator[Path]:
 @contextlib.asynccontextmanager
 async def _kept(server: EmbeddedPostgres) -> AsyncIterator[None]:
     """What the hub does: see to it that the database runs."""
-    keeper = asyncio.create_task(database._keep_database(server))
+    keeper = asyncio.create_task(database._keep_running(server))
     yield
     assert not keeper.done(), "the keeper of the database has given up"
     await database.cancel(keeper)

@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import psycopg
 import pytest
@@ -151,9 +152,13 @@ async def test_a_hub_waits_for_a_database_that_is_away_and_ends_on_one_that_refu
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    away = asyncio.create_task(database._connect(make_conninfo(postgres_dsn, host="127.0.0.1", port=port)))
+    store = Store()
+    elsewhere = make_conninfo(postgres_dsn, host="127.0.0.1", port=port)
+    away = asyncio.create_task(database.keep_trying(partial(store.connect, elsewhere)))
     assert await asyncio.wait([away], timeout=1) == (set(), {away})
     assert caplog.text.count("waiting for the database") == 1
+    with pytest.raises(StoreAwayError, match="not been found yet"):
+        await store.describe()
 
     real = psycopg.conninfo.conninfo_to_dict(postgres_dsn)
 
@@ -162,7 +167,7 @@ async def test_a_hub_waits_for_a_database_that_is_away_and_ends_on_one_that_refu
         await asyncio.gather(_pump(reader, onward[1]), _pump(onward[0], writer))
 
     async with await asyncio.start_server(forward, "127.0.0.1", port):  # the database comes
-        store = await asyncio.wait_for(away, 10)
+        await asyncio.wait_for(away, 10)
         assert (await store.describe()).frames == 0
         await store.close()
 
@@ -173,7 +178,7 @@ async def test_a_hub_waits_for_a_database_that_is_away_and_ends_on_one_that_refu
     await one.run(change)
     await one.close()
     with pytest.raises(StoreError, match="migration 0001_frames is not the one that was applied"):
-        await asyncio.wait_for(database._connect(postgres_dsn), 10)
+        await asyncio.wait_for(database.keep_trying(partial(Store().connect, postgres_dsn)), 10)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
