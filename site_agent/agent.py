@@ -195,6 +195,10 @@ class Agent:
             found += [frames[seq] for seq in sorted(frames)]
         return found
 
+    async def read_past(self, bed: str, since_ms: int) -> list[bytes]:
+        """Read the frames that begin after a time of the last minutes, by that time."""
+        return await self._committer.ask(partial(Outbox.read_past, bed=bed, since_ms=since_ms))
+
     async def keep_note(self, name: str, text: str) -> None:
         """Keep a short text in the outbox; returns when it is on the disk."""
         await self._committer.ask(partial(Outbox.note, name=name, value=text))

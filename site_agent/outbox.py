@@ -17,6 +17,7 @@ from hub.model import Advice, BedEvent
 from hub.wire import encode_json
 from site_agent import confirmed
 from site_agent.ballast import Ballast
+from site_agent.restock import put_back
 from site_agent.retention import EVICT_SHARE, KEEP_AFTER_ACK_H, KEEP_H, evict
 from site_agent.runs import Run, Runs
 from site_agent.salvage import Found, is_whole, make_seal
@@ -35,11 +36,8 @@ from site_agent.stock import (
 
 _log = logging.getLogger(__name__)
 
-_TAKE_BACK: Final = """
-INSERT INTO frame SELECT ?1, ?2, ?3, ?4, ?5
-WHERE NOT EXISTS (SELECT 1 FROM confirmed WHERE stream = ?1 AND first <= ?2 AND last >= ?2)
-ON CONFLICT DO NOTHING
-"""
+PAST_FRAMES: Final = 3000
+"""Most frames of an epoch that are looked through for the last minutes."""
 T0_AT: Final = 10
 """Where a wave frame says when its first tick begins, in 6 bytes."""
 
@@ -172,24 +170,8 @@ class Outbox:
     def take_back(self, found: Found) -> list[Stock]:
         """Store what was found in a damaged outbox under its own identity; gives what is new here."""
         new: dict[tuple[str, int], Runs] = {}
-        self._guard(lambda: new.update(self._take_back(found)))
+        self._guard(lambda: new.update(put_back(self._db, found, stream_of=self._stream, hour=self.hour)))
         return [Stock(bed, epoch, list(runs)) for (bed, epoch), runs in new.items()]
-
-    def _take_back(self, found: Found) -> dict[tuple[str, int], Runs]:
-        db, hour = self._db, self.hour
-        new: dict[tuple[str, int], Runs] = {}
-        db.execute("BEGIN IMMEDIATE")
-        for one in found.frames:
-            stream = self._stream(one.bed, one.epoch)
-            row = [stream, one.seq, hour, one.payload, make_seal(one.bed, one.payload)]
-            if db.execute(_TAKE_BACK, row).rowcount:
-                new.setdefault((one.bed, one.epoch), Runs()).add(one.seq, one.seq)
-        db.executemany(
-            "INSERT INTO event VALUES (?, ?, ?, ?, NULL) ON CONFLICT DO NOTHING",
-            [(event.id, event.bed, event.payload, hour) for event in found.events],
-        )
-        db.execute("COMMIT")
-        return new
 
     def _roll_back(self) -> None:
         if self._db.in_transaction:
@@ -277,6 +259,15 @@ class Outbox:
             runs.add(seq, seq)
         return list(runs)
 
+    def read_past(self, bed: str, since_ms: int) -> list[bytes]:
+        """Read the frames of the last minutes by their time, without looking through a week of them."""
+        found: list[tuple[int, bytes]] = []
+        for epoch, low, high in self.find_streams(bed):
+            if (self.read_t0_ms(bed, epoch, high) or 0) >= since_ms:
+                frames = self.read(bed, epoch, max(low, high - PAST_FRAMES), high).values()
+                found += [(t0_ms, frame) for frame in frames if (t0_ms := read_t0_ms(frame)) >= since_ms]
+        return [frame for _, frame in sorted(found)]
+
     def forget_ack(self, stock: Iterable[Stock]) -> None:
         """Take frames as not confirmed again: the hub asked for them anew."""
         stock = list(stock)
@@ -294,7 +285,7 @@ class Outbox:
     def read_t0_ms(self, bed: str, epoch: int, seq: int) -> int | None:
         """When a frame begins."""
         payload = self.read(bed, epoch, seq, seq).get(seq)
-        return None if payload is None else int.from_bytes(payload[T0_AT : T0_AT + 6], "big")
+        return None if payload is None else read_t0_ms(payload)
 
     def read_events(self) -> list[tuple[str, str, bytes]]:
         """Events that are not confirmed, oldest first: id, bed, JSON."""
@@ -391,3 +382,8 @@ class Outbox:
     def _holds_frames(self, stream: int) -> bool:
         row = self._db.execute("SELECT 1 FROM frame WHERE stream = ? LIMIT 1", [stream]).fetchone()
         return row is not None
+
+
+def read_t0_ms(payload: bytes) -> int:
+    """When a frame begins, by its own words."""
+    return int.from_bytes(payload[T0_AT : T0_AT + 6], "big")

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NoReturn, Protocol
+from typing import Final, NoReturn, Protocol
 
 from prometheus_client import CollectorRegistry
 
@@ -21,6 +21,9 @@ from hub.web.live import Feed
 from hub.wire import decode_wave
 from site_agent.page_routes import build_site_app
 from site_agent.watch import HISTORY_S, SiteWatch
+
+RESTORED: Final = 120
+"""Frames of the past that are taken at a time: there is little memory."""
 
 
 class LinkState(StrEnum):
@@ -74,6 +77,9 @@ class SiteSource(Protocol):
     async def read_frames(self, bed: str, from_ms: int, to_ms: int) -> Sequence[tuple[WaveEntry, Lane]]:
         """Read the frames of a span from the outbox."""
 
+    async def read_past(self, bed: str, since_ms: int) -> Sequence[bytes]:
+        """Read the frames of the last minutes from the outbox, by time."""
+
     async def read_events(self, bed: str, from_ms: int, to_ms: int) -> Sequence[BedEvent]:
         """Read the events of a span from the outbox."""
 
@@ -119,11 +125,14 @@ class SitePage:
 
     async def restore(self) -> None:
         """Begin where the last agent ended: its last minutes, and the alerts that stood."""
-        now_ms = self._now_ms()
+        since_ms = self._now_ms() - HISTORY_S * 1000
         for site, bed in self._watch.bed_keys():
-            entries = await self._source.read_frames(bed, now_ms - HISTORY_S * 1000, now_ms)
-            past = [(decode_wave(entry.payload, site=site, bed=bed), entry.payload) for entry, _ in entries]
-            self._watch.restore(bed, past, now_ms=self._now_ms(), now_s=self._now_s())
+            payloads = await self._source.read_past(bed, since_ms)
+            for stop in range(len(payloads), 0, -RESTORED):
+                piece = payloads[max(0, stop - RESTORED) : stop]
+                past = [(decode_wave(payload, site=site, bed=bed), payload) for payload in piece]
+                self._watch.restore(bed, past, now_ms=self._now_ms(), now_s=self._now_s())
+                await asyncio.sleep(0)  # frames of now go first
         self._watch.restore_alerts(await self._source.read_alerts())
 
     async def run(self) -> NoReturn:

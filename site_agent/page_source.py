@@ -84,6 +84,10 @@ class AgentSource:
             entries.append((WaveEntry(site, bed, frame.end_ms, payload), Lane.LIVE))
         return entries
 
+    async def read_past(self, bed: str, since_ms: int) -> Sequence[bytes]:
+        """Read the frames of the last minutes from the outbox, by time."""
+        return await self._agent.read_past(bed, since_ms)
+
     async def read_events(self, bed: str, from_ms: int, to_ms: int) -> Sequence[BedEvent]:
         """Give the events of a span since the agent's start."""
         return [event for event in self._events.get(bed, ()) if from_ms <= event.t_ms < to_ms]

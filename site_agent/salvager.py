@@ -30,7 +30,8 @@ REST_S: Final = 0.05
 """Between two pieces, and at least as long as the last one took: devices and lines come first."""
 ROOM_S: Final = 30.0
 _SECTOR_BYTES: Final = 4096
-_DONE: Final = "salvaged/"
+SALVAGED: Final = "salvaged/"
+"""Before the name of a damaged outbox: the note of what was read back from it."""
 
 
 class Salvager:
@@ -59,8 +60,8 @@ class Salvager:
 
     async def run(self) -> NoReturn:
         """Look every two seconds, for ever: an outbox may also prove damaged while it is used."""
-        done = await self._committer.ask(partial(Outbox.read_notes, prefix=_DONE))
-        reports = {name.removeprefix(_DONE): json.loads(text) for name, text in done.items()}
+        done = await self._committer.ask(partial(Outbox.read_notes, prefix=SALVAGED))
+        reports = {name.removeprefix(SALVAGED): json.loads(text) for name, text in done.items()}
         while True:
             files = find_damaged(self._folder)
             self.damaged = len(files)
@@ -87,7 +88,7 @@ class Salvager:
                 self.frames_back = before + report["frames"]
                 took_s = asyncio.get_running_loop().time() - begun_s
                 await asyncio.sleep(max(REST_S, took_s))
-        await self._committer.ask(partial(Outbox.note, name=_DONE + path.name, value=json.dumps(report)))
+        await self._committer.ask(partial(Outbox.note, name=SALVAGED + path.name, value=json.dumps(report)))
         text = f"{report['frames']} frames read back from {path.name}, {report['strangers']} of no known bed"
         _log.warning("%s, %d bytes of it unreadable", text, report["unreadable_bytes"])
         await self._tell_failure(text)

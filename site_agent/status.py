@@ -1,10 +1,12 @@
 """What an outbox holds, read beside a running agent or after it: for `ctg-agent status`."""
 
+import json
 import sqlite3
 from pathlib import Path
 
 from hub.errors import HubError
 from site_agent.config import AgentConfig
+from site_agent.salvager import SALVAGED, find_damaged
 
 Status = dict[str, object]
 
@@ -50,7 +52,17 @@ def _read(db: sqlite3.Connection, path: Path) -> Status:
         "site": db.execute("SELECT value FROM meta WHERE name = 'site'").fetchone()[0],
         "outbox": str(path),
         "bytes": sum(file.stat().st_size for file in path.parent.glob("outbox.db*")),
-        "damaged": sorted(file.name for file in path.parent.glob("outbox-damaged-*.db")),
+        "damaged": _read_salvage(db, path.parent),
         "beds": beds,
         "events_not_confirmed": events,
     }
+
+
+def _read_salvage(db: sqlite3.Connection, folder: Path) -> dict[str, object]:
+    """Say what was read back from each damaged outbox; null while the agent is still at it."""
+    reports = {
+        name.removeprefix(SALVAGED): json.loads(text)
+        for name, text in db.execute("SELECT name, value FROM meta")
+        if name.startswith(SALVAGED)
+    }
+    return {file.name: reports.get(file.name) for file in find_damaged(folder)}

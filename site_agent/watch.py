@@ -6,7 +6,6 @@ fixed limits on the raw rate and the technical alerts need none.
 """
 
 import math
-from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -42,6 +41,7 @@ from hub.model import (
     WaveFrame,
 )
 from hub.wire import to_quality, to_values
+from site_agent.past import Past
 
 HISTORY_S: Final = 20 * 60
 """What a page that opens is given at once; older strips come from the outbox."""
@@ -66,6 +66,7 @@ class _Bed:
     key: BedKey
     row: int
     alerts: BedAlerts
+    past: Past
     epoch: int | None = None
     state: BedState | None = None
     status: MonitorStatus = MonitorStatus.NONE
@@ -78,7 +79,6 @@ class _Bed:
     quality: dict[int, SignalQuality] = field(default_factory=dict)
     fetuses: set[int] = field(default_factory=set)
     fractions: dict[int, float] = field(default_factory=dict)
-    frames: deque[WaveEntry] = field(default_factory=deque)
 
     def fetus_numbers(self) -> tuple[int, ...]:
         return tuple(sorted(self.fetuses)) or (1,)
@@ -95,7 +95,7 @@ class SiteWatch:
         for name in beds:
             row = self._ring.add_bed()
             if row is not None:
-                self._beds[site, name] = _Bed((site, name), row, BedAlerts(site, name))
+                self._beds[site, name] = _Bed((site, name), row, BedAlerts(site, name), Past(site, name))
 
     # ----------------------------------------------------------------- what comes in
 
@@ -115,19 +115,19 @@ class SiteWatch:
             if bed.live_s is None or bed.live_s < bed.restored_s:
                 bed.live_since_ms = frame.t0_ms
             self._note(bed, frame, now_s)
-        bed.frames.append(WaveEntry(frame.site, frame.bed, now_ms, payload))
-        while bed.frames and bed.frames[0].arrived_ms < now_ms - HISTORY_S * 1000:
-            bed.frames.popleft()
+        bed.past.append(now_ms, payload)
+        bed.past.forget(now_ms - HISTORY_S * 1000)
 
     def restore(
         self, name: str, past: Sequence[tuple[WaveFrame, bytes]], *, now_ms: int, now_s: float
     ) -> None:
         """Take what the outbox holds of a bed's last minutes, at the start; its age stays what it is.
 
-        Where no agent ran there is a gap.  Live frames may have come already.
+        Where no agent ran there is a gap.  Live frames may have come already.  Several pieces
+        are given newest first.
         """
         bed = self._beds[self._site, name]
-        here = {entry.payload for entry in bed.frames}
+        here = {entry.payload for entry in bed.past.since(0)}
         past = sorted((one for one in past if one[1] not in here), key=lambda one: one[0].t0_ms)
         for frame, _ in past:
             was_late = FrameFlag.BACKFILL in frame.flags
@@ -138,8 +138,9 @@ class SiteWatch:
             bed.live_since_ms = newest.t0_ms
             self._note(bed, newest, now_s - max(0, now_ms - newest.end_ms) / 1000)
         bed.restored_s = now_s
-        entries = [WaveEntry(frame.site, frame.bed, frame.end_ms, payload) for frame, payload in past]
-        bed.frames.extendleft(reversed(entries))
+        bed.past.put_before(
+            WaveEntry(frame.site, frame.bed, frame.end_ms, payload) for frame, payload in past
+        )
 
     def restore_alerts(self, alerts: Iterable[Alert]) -> None:
         """Take over the alerts that stood when the last agent ended, acknowledged ones as such."""
@@ -229,8 +230,8 @@ class SiteWatch:
     def recent_waves(self, key: BedKey, span_s: float, *, now_ms: int) -> list[WaveEntry]:
         """Frames of the last seconds of a bed, in the order in which they were written."""
         bed = self._beds.get(key)
-        since_ms = now_ms - round(span_s * 1000)
-        return [entry for entry in bed.frames if entry.arrived_ms >= since_ms] if bed else []
+        since_ms = now_ms - round(min(span_s, HISTORY_S) * 1000)
+        return bed.past.since(since_ms) if bed else []
 
     def alerts(self) -> list[Alert]:
         """All alerts that are not clear."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,11 +16,12 @@ import psutil
 import psycopg
 import pytest
 
+from chaos.backlog import fill_outbox
 from hub.model import Advice, SiteCommand
 from hub.model.messages import CommandKind
 from hub.wire import encode_json
 from tests.device_sim.conftest import Mosquitto, listening
-from tests.site_agent.rig import Process, Site, running_hub, stored, wait_until
+from tests.site_agent.rig import Process, Site, free_port, running_hub, stored, wait_until
 from tests.store.conftest import throwaway_server
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -237,11 +239,54 @@ def test_a_damaged_outbox_is_set_aside_and_the_site_goes_on(tmp_path: Path, brok
         site.close()
 
 
-def test_twenty_beds_fit_into_80_mb(tmp_path: Path, broker: Mosquitto, hub: Process):
-    site = Site(tmp_path, broker.port, beds=20, site="many")
+def test_what_a_damaged_outbox_still_holds_reaches_the_centre_exactly_once(
+    tmp_path: Path, database: str, broker: Mosquitto, hub: Process
+):
+    site = Site(tmp_path, broker.port, beds=2, site="torn")
     try:
         site.agent.start()
-        wait_until("frames of twenty beds", lambda: len(site.committed()) >= 100, within_s=40)
-        assert psutil.Process(site.agent.pid).memory_info().rss <= 80e6
+        wait_until("first frames stored", lambda: len(stored(database, "torn")) >= 4, within_s=20)
+        hub.signal(signal.SIGSTOP)
+        before = len(site.committed())
+        wait_until("frames that no hub has", lambda: len(site.committed()) >= before + 10, within_s=20)
+        site.agent.kill()
+        written = site.committed()
+        with sqlite3.connect(site.outbox) as outbox:  # else the journal has a sound first page
+            outbox.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        outbox.close()
+        site.outbox.write_bytes(bytes(4096) + site.outbox.read_bytes()[4096:])
+        hub.signal(signal.SIGCONT)
+        site.start()
+        wait_until(
+            "everything that was ever committed",
+            lambda: written.items() <= stored(database, "torn").items(),
+            within_s=40,
+        )
+        status = json.loads(status_of(site))
+        assert [one["frames"] for one in status["damaged"].values()] == [len(written)]
+    finally:
+        hub.signal(signal.SIGCONT)
+        site.close()
+
+
+def test_twenty_beds_with_their_page_fit_into_72_mb_while_a_backlog_is_sent(
+    tmp_path: Path, broker: Mosquitto, hub: Process
+):
+    """The goal is 80 MB; measured are 60 to 65."""
+    site = Site(tmp_path, broker.port, beds=20, site="many", further=f"[page]\nport = {free_port()}")
+    try:
+        frames = fill_outbox(
+            site.folder / "data", "many", [f"bed{number}" for number in range(20)], hours=0.25
+        )
+        site.agent.start()
+        wait_until("frames of twenty beds", lambda: len(site.committed()) >= frames + 100, within_s=40)
+        assert psutil.Process(site.agent.pid).memory_info().rss <= 72e6
+        wait_until("the backlog is sent", lambda: waiting(site) < 200, within_s=40)
+        assert psutil.Process(site.agent.pid).memory_info().rss <= 72e6
     finally:
         site.close()
+
+
+def waiting(site: Site) -> int:
+    """Frames that the outbox does not know the centre to have."""
+    return sum(bed["not_confirmed"] for bed in json.loads(status_of(site))["beds"].values())
