@@ -15,7 +15,7 @@ import typer
 from chaos.breaking_point import LEGEND, run_breaking_point
 from chaos.experiments import EXPERIMENTS
 from chaos.fuzz import run_fuzz
-from chaos.fuzz_atheris import run_atheris
+from chaos.fuzz_atheris import run_atheris, search_each
 from chaos.fuzz_targets import all_targets
 from chaos.kills import run_kills
 from chaos.outages import Outcome
@@ -103,21 +103,31 @@ def fuzz(
     seed: SeedOption = None,
     only: Annotated[str | None, typer.Option(help="one decoder, by its name in the report")] = None,
     atheris_s: Annotated[
-        int, typer.Option(min=0, help="instead so many seconds of atheris at the decoder named by --only")
+        int, typer.Option(min=0, help="instead so many seconds of atheris at each decoder, or at --only")
     ] = 0,
     corpus: Annotated[Path, typer.Option(help="folder of what atheris finds")] = Path(".fuzz"),
 ) -> None:
     """Throw broken messages at every decoder; ends with 1 if one crashes or holds things up."""
     logging.disable(logging.CRITICAL)  # complaints are what is asked for here; the report counts them
-    with all_targets() as every:
+    corpus = corpus.absolute()
+    scratch = corpus / "scratch" / only if atheris_s and only else None  # atheris leaves it behind
+    if scratch:
+        scratch.mkdir(parents=True, exist_ok=True)
+    with all_targets(scratch) as every:
         targets = [target for target in every if only in (None, target.name)]
         if not targets:
             names = ", ".join(target.name for target in every)
             msg = f"expected one of {names}, got {only!r}"
             raise typer.BadParameter(msg, param_hint="--only")
-        if atheris_s:
-            run_atheris(targets[0], seconds=atheris_s, corpus=corpus / targets[0].name)
+        if atheris_s and only:
+            run_atheris(targets[0], seconds=atheris_s, corpus=corpus / only)
             return
+        if atheris_s:
+            searches = []
+            for search in search_each(targets, seconds=atheris_s, corpus=corpus):
+                searches.append(search)
+                typer.echo(search.line())
+            raise typer.Exit(0 if all(search.is_clean for search in searches) else 1)
         report = run_fuzz(targets, messages=messages, seed=random.randrange(10**9) if seed is None else seed)
     for line in report.lines():
         typer.echo(line)
