@@ -17,6 +17,8 @@ from chaos.world import World
 
 SETTLE_S: Final = 10.0
 LIVE_S: Final = 3.0
+LOOK_S: Final = 0.5
+"""So much older may a sample be by the time that we have asked for its age."""
 BYTES_PER_S: Final = 8000
 HALF_WAY = Faults(delay_s=1.0, jitter_s=0.5, loss=0.3)
 """Each way, so that there and back takes 2 s ± 1 s."""
@@ -93,6 +95,8 @@ def _measure(
         told_age_p50_s=float(np.median(told_s)),
         told_age_max_s=told_s.max(initial=0.0),
         shown_live_percent=100 * float((told_s < LIVE_S).mean()),
+        shown_live_but_old_percent=100
+        * float(((told_s < LIVE_S) & (told_s + understated_s > LIVE_S + LOOK_S)).mean()),
         came_live_percent=100 * len(watcher.between(thin_s + SETTLE_S)) / (beds * (seconds - SETTLE_S)),
     )
     outcome.note_live("thin", watcher, thin_s + SETTLE_S, time.monotonic())
