@@ -73,6 +73,9 @@ class Reply:
     """Bytes that go to the device once everything before them in the list is on the site's disk."""
 
     data: bytes
+    message: bytes | None = None
+    """Name of the message that it answers: all since the last `Reply` is of that.  The same name again is the
+    same message, sent again because no answer came: it is answered and not stored a second time."""
 
 
 DriverItem = TickBlock | DeviceEvent | DeviceIdentity | Reject | Reply

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
@@ -31,6 +32,8 @@ _log = logging.getLogger(__name__)
 PUMP_S: Final = 0.25
 SILENT_S: Final = 5.0
 """A device whose port is open and that has sent no ticks for this long is stale."""
+ANSWERED: Final = 256
+"""Messages of a port that are remembered, over its connections too, to know one that is sent again."""
 BATCH: Final = 500
 """Frames of one piece of a large file: a commit, and a turn of the event loop, between each two."""
 
@@ -111,6 +114,7 @@ class PortReader:
         self._raw_log = RawLog(raw_folder, keep_bytes=raw_bytes)
         self._port = open_port(config.port, clock=clock, line=line_settings(config))
         self._drivers: dict[int, Driver] = {}
+        self._answered: deque[bytes] = deque(maxlen=ANSWERED)
         self._by_source = {bed.config.source: bed for bed in beds}
 
     async def run(self) -> None:
@@ -145,11 +149,13 @@ class PortReader:
         """Bring everything to the disk in its order; a reply goes out when what was before it is there."""
         drafts: list[Draft] = []
         events: list[tuple[str, BedEvent]] = []
-        for item in items:
+        for item in self._leave_out_repeats(items):
             match item:
-                case Reply(data):
+                case Reply(data, message):
                     await self._keep(drafts, events)
                     drafts, events = [], []
+                    if message is not None and message not in self._answered:
+                        self._answered.append(message)
                     await port.write(data, connection)
                 case TickBlock():
                     drafts += self._frame(item)
@@ -164,6 +170,18 @@ class PortReader:
                 drafts, events = [], []
         if drafts or events:
             await self._keep(drafts, events)
+
+    def _leave_out_repeats(self, items: Sequence[DriverItem]) -> list[DriverItem]:
+        """Leave only the answer of a message whose last answer did not reach its sender."""
+        kept: list[DriverItem] = []
+        of_message: list[DriverItem] = []
+        for item in items:
+            of_message.append(item)
+            if isinstance(item, Reply):
+                is_repeat = item.message is not None and item.message in self._answered
+                kept += [item] if is_repeat else of_message
+                of_message = []
+        return kept + of_message
 
     def _frame(self, block: TickBlock) -> list[Draft]:
         bed = self._find(block.source)

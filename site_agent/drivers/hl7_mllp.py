@@ -6,6 +6,7 @@ interval as an OBX of its own or by the start and end in OBR.  The acknowledgeme
 full is refused with the reason, so that its sender knows.  No patient data leave the driver.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta, timezone
 from typing import Final
@@ -121,7 +122,7 @@ class Hl7Mllp:
                 Reject(error.fault, f"{where}{error}", len(frame)),
                 Reply(encode_mllp(make_ack(header, error.code, t_ms, str(error)))),
             ]
-        return [*items, Reply(encode_mllp(make_ack(header, AckCode.AA, t_ms)))]
+        return [*items, Reply(encode_mllp(make_ack(header, AckCode.AA, t_ms)), _name(header, frame))]
 
     def _read(self, segments: list[Segment]) -> Iterator[DriverItem]:
         header = segments[0]
@@ -171,6 +172,13 @@ class Hl7Mllp:
         if meaning is None and result.field(2) == "NA":
             raise _wrong(Fault.CODE, f"OBX-3: {code!r} is not in the site's table of channels")
         return meaning or IGNORE  # other results are not a CTG
+
+
+def _name(header: Segment, frame: bytes) -> bytes:
+    """Name a message by its sender, its control id and all that follows MSH, which may be dated anew."""
+    body = frame[1:].partition(b"\r")[2]
+    sender = "|".join(header.field(number) for number in (3, 4, 10))
+    return hashlib.sha256(sender.encode() + b"\r" + body).digest()
 
 
 def _check_header(header: Segment) -> None:

@@ -177,3 +177,21 @@ def test_a_message_too_long_is_refused_and_the_next_one_read() -> None:
 def test_a_table_with_an_unknown_channel_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="fhr4"):
         Hl7Mllp(channels={"X": "fhr4"})
+
+
+def names(*messages: bytes) -> list[bytes | None]:
+    driver = Hl7Mllp()
+    return [item.message for data in messages for item in feed(data, driver) if isinstance(item, Reply)]
+
+
+def test_a_message_that_is_sent_again_has_the_same_name_and_any_other_has_another() -> None:
+    first = oru(RATE)
+    dated_anew = first.replace(b"HUB|CENTRE|20251120190001", b"HUB|CENTRE|20251120190031")
+    assert dated_anew != first
+    name, *others = names(
+        first, first, dated_anew, oru(RATE, control="M0002"), oru(TOCO), oru(RATE, bed="B2")
+    )
+    assert name is not None
+    assert others[:2] == [name, name]
+    assert len({name, *others}) == 4
+    assert names(oru("NA|nonsense||1")) == [None]  # what was refused may come again
