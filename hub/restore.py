@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
 from hub.acquisition.ring import RING_S
 from hub.database import Database, keep_trying
-from hub.model import Alert, AlertTransition, LevelSpan
+from hub.model import Alert, AlertState, AlertTransition, LevelSpan
 from hub.pipeline import Pipeline
 from hub.pipeline.bed import RIBBON_MS
 from hub.recorder import Recorder
@@ -63,8 +64,8 @@ class Restoration:
         for number, key in enumerate(keys):
             self._beds_left = len(keys) - number
             frames += await self._restore_bed(*key, since_ms)
-            moves = self._pipeline.restore_alerts(alerts.get(key, ()), self._clock.now_ms())
-            self._recorder.keep(moves)
+            replaced = self._pipeline.restore_alerts(alerts.get(key, ()))
+            self._recorder.keep(_end(alert, self._clock.now_ms()) for alert in replaced)
             self.stage.beat()
         self._beds_left = 0
         _log.info("restored %d beds from %d frames", len(keys), frames)
@@ -102,3 +103,11 @@ class Restoration:
 
     def _note_waiting(self) -> None:
         self.stage.waits_for = "the database"
+
+
+def _end(alert: Alert, now_ms: int) -> AlertTransition:
+    """End a stored alert in whose place another stands, so that no later start brings it back."""
+    clear = replace(alert, state=AlertState.CLEAR, is_present=False, changed_ms=now_ms)
+    return AlertTransition(
+        alert=clear, from_state=alert.state, to_state=AlertState.CLEAR, cause="superseded", t_ms=now_ms
+    )

@@ -1,7 +1,6 @@
 """The pipeline of one worker: rings, analysis and alerts of its beds."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from hub.acquisition.timeline import Arrival
@@ -9,7 +8,6 @@ from hub.model import (
     GRID_MS,
     AckReason,
     Alert,
-    AlertState,
     AlertTransition,
     BedEvent,
     BedState,
@@ -78,29 +76,18 @@ class Pipeline:
         """Rebuild the rings from stored frames in time order; no live state follows from them."""
         self._intake.restore(frames, self._now_s)
 
-    def restore_alerts(self, alerts: Iterable[Alert], now_ms: int) -> list[AlertTransition]:
+    def restore_alerts(self, alerts: Iterable[Alert]) -> list[Alert]:
         """Take over the alerts that were open when the worker ended.
 
-        One that has been raised anew meanwhile stays as it is; the step that ends the stored one is returned.
+        Gives those in whose place another stands, raised anew before the stored one came.
         """
-        ended = []
+        replaced = []
         for alert in sorted(alerts, key=lambda alert: alert.changed_ms, reverse=True):
-            bed = self._beds.open(alert.site, alert.bed, self._now_s)
-            if bed is None:
-                continue
-            bed.alerts.restore([alert])
-            if all(alert.id != known.id for known in bed.alerts.alerts):
-                clear = replace(alert, state=AlertState.CLEAR, is_present=False, changed_ms=now_ms)
-                ended.append(
-                    AlertTransition(
-                        alert=clear,
-                        from_state=alert.state,
-                        to_state=AlertState.CLEAR,
-                        cause="superseded",
-                        t_ms=now_ms,
-                    )
-                )
-        return ended
+            if bed := self._beds.open(alert.site, alert.bed, self._now_s):
+                bed.alerts.restore([alert])
+                if all(alert.id != known.id for known in bed.alerts.alerts):
+                    replaced.append(alert)
+        return replaced
 
     def restore_ribbon(self, site: str, bed: str, fetus: int, spans: Sequence[LevelSpan]) -> None:
         """Put the stored ribbon of a fetus, oldest first, before what is known of it."""
