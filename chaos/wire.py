@@ -70,9 +70,8 @@ class Wire:
             start_new_session=True,  # Ctrl-C is for us, and we end it
         )
         if (said := self._read_line()) != READY:
-            rest, _ = self._process.communicate(timeout=10)
-            self.why_not = f"{said} {rest}".strip().splitlines()[-1]
-            self._process = None
+            self.why_not = said or "the line ended at once"
+            self.__exit__()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -144,11 +143,14 @@ class _Direction:
 def be_wire(centre: str, site: str, *, seed: int) -> None:
     """Be the line: open both ends, say `ready`, take faults as lines of JSON until there are no more."""
     name = f"ctg{os.getpid()}"
-    far = _open_end(name, centre, site)
-    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "unshare")
-    near = _open_end(name, site, centre)
-    subprocess.run(("ip", "link", "set", "lo", "up"), check=True)
+    try:
+        far = _open_end(name, centre, site)
+        _enter_own_network()
+        near = _open_end(name, site, centre)
+        subprocess.run(("ip", "link", "set", "lo", "up"), check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        _say(f"no line below TCP can be made: {error}")
+        return
     asyncio.run(_carry(near, far, seed))
 
 
@@ -172,6 +174,11 @@ async def _carry(near: int, far: int, seed: int) -> None:
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def _enter_own_network() -> None:
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "a network namespace of its own: not permitted")
 
 
 def _open_end(name: str, own: str, other: str) -> int:
