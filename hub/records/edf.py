@@ -6,7 +6,7 @@ value: a rate of 0 is loss, and so is what a remark `signal loss [channel]` span
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.model import BoolArray, FloatArray
-from hub.records.record import NAMES, Record, lay_out, mismatch, parse_count, parse_number
+from hub.records.record import NAMES, Record, Remark, lay_out, mismatch, parse_count, parse_number
 
 MAX_DURATION_S: Final = 14 * 86400.0
 """A gap in EDF+D may claim any length; more than this is a damaged time, not a recording."""
@@ -56,7 +56,7 @@ class _Header:
 
 
 @dataclass(frozen=True, slots=True)
-class _Remark:
+class _Spanned:
     onset_s: float
     duration_s: float
     text: str
@@ -86,7 +86,7 @@ def read_edf(path: Path) -> Record:
     n_per_block = rates.pop() if rates else 1
     fs = n_per_block / header.block_s
     onsets: FloatArray = np.arange(len(blocks), dtype=np.float64) * header.block_s
-    remarks: list[_Remark] = []
+    remarks: list[_Spanned] = []
     begin_s = 0.0
     if header.is_plus and _ANNOTATIONS in pieces:
         begin_s, marked, remarks = _read_remarks(pieces[_ANNOTATIONS], path)
@@ -101,7 +101,8 @@ def read_edf(path: Path) -> Record:
         column[at[:, None] + np.arange(n_per_block)] = signal.to_physical(pieces[label])
         columns[label] = np.where(_is_lost(label, remarks, n, fs), np.nan, column)
     start = None if header.start is None else header.start + timedelta(seconds=begin_s)
-    return lay_out(path, columns, fs, start=start)
+    words = tuple(Remark(float(one.onset_s), one.text) for one in remarks if not _LOSS.match(one.text))
+    return replace(lay_out(path, columns, fs, start=start), remarks=words)
 
 
 def _read_header(content: bytes, path: Path) -> _Header:
@@ -171,9 +172,9 @@ def _split_blocks(content: bytes, header: _Header, path: Path) -> npt.NDArray[np
     return np.frombuffer(body, "<i2", count=n_blocks * per_block).reshape(n_blocks, per_block)
 
 
-def _read_remarks(pieces: npt.NDArray[np.int16], path: Path) -> tuple[float, FloatArray, list[_Remark]]:
+def _read_remarks(pieces: npt.NDArray[np.int16], path: Path) -> tuple[float, FloatArray, list[_Spanned]]:
     """Read when the first block begins, then, counted from it, each block, and the remarks."""
-    remarks: list[_Remark] = []
+    remarks: list[_Spanned] = []
     onsets = np.empty(len(pieces))
     for i, piece in enumerate(pieces):
         lists = [text for text in piece.tobytes().split(b"\x00") if text]
@@ -186,9 +187,9 @@ def _read_remarks(pieces: npt.NDArray[np.int16], path: Path) -> tuple[float, Flo
             if found is not None:
                 words = text[found.end() :].decode("utf-8", "replace").split("\x14")
                 span = float(found[1]), float(found[2] or 0)
-                remarks += [_Remark(span[0], span[1], word) for word in words if word]
+                remarks += [_Spanned(span[0], span[1], word) for word in words if word]
     start = onsets[0]
-    return float(start), onsets - start, [_Remark(r.onset_s - start, r.duration_s, r.text) for r in remarks]
+    return float(start), onsets - start, [_Spanned(r.onset_s - start, r.duration_s, r.text) for r in remarks]
 
 
 def _place_blocks(onsets: FloatArray, n_per_block: int, fs: float, path: Path) -> npt.NDArray[np.intp]:
@@ -206,7 +207,7 @@ def _place_blocks(onsets: FloatArray, n_per_block: int, fs: float, path: Path) -
     return joined + settled
 
 
-def _is_lost(label: str, remarks: list[_Remark], n: int, fs: float) -> BoolArray:
+def _is_lost(label: str, remarks: list[_Spanned], n: int, fs: float) -> BoolArray:
     lost = np.zeros(n, dtype=bool)
     for remark in remarks:
         found = _LOSS.match(remark.text)

@@ -24,6 +24,14 @@ NAMES: Final = frozenset({*FETAL, *TOCO, *IUP, *MATERNAL})
 HIGHEST_FS_HZ: Final = 100_000.0
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that was written beside the trace, in seconds after its first sample."""
+
+    onset_s: float
+    text: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
     """One recording; `fhr` has shape (n_traces, n_samples), the other signals (n_samples,) or None.
@@ -43,6 +51,7 @@ class Record:
     iup: FloatArray | None = None
     start: datetime | None = None
     """Time of the first sample as the file tells it, with a zone only where the file names one."""
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def duration_s(self) -> float:

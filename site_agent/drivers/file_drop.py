@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from hub.errors import RecordError, WireError
-from hub.model import Channel, FloatArray
+from hub.model import Channel, EventKind, FloatArray
 from hub.records import Record, read_record
 from hub.wire import LATEST_MS
-from site_agent.device import DriverItem, Reject, Reply
+from site_agent.device import DeviceEvent, DriverItem, Reject, Reply
 from site_agent.drivers.blocks import check_period, make_blocks
 from site_agent.drivers.bundle import (
     HEAD_BYTES,
@@ -33,6 +33,8 @@ from site_agent.drivers.cutter import NOISE, WAIT, Cut, Cutter
 FORMS: Final = (".csv", ".edf", ".hea", ".npz", ".mwf", ".mfer")
 MAX_UNPACKED_BYTES: Final = 256 * 1024 * 1024
 """What an archive may claim to hold: a file of a few kB can claim gigabytes."""
+MAX_NOTES: Final = 1000
+MAX_NOTE_CHARACTERS: Final = 500
 _FETAL: Final = (Channel.FHR1, Channel.FHR2, Channel.FHR3)
 
 
@@ -113,10 +115,18 @@ class FileDrop:
         values: dict[Channel, FloatArray] = dict(zip(_FETAL, record.fhr, strict=False))
         others = {Channel.MHR: record.mhr, Channel.TOCO: record.toco, Channel.IUP: record.iup}
         values |= {channel: column for channel, column in others.items() if column is not None}
-        source = first.parent.as_posix()
-        yield from make_blocks(
-            values, t0_ms=t0_ms, period_ms=period_ms, source=None if source == "." else source
-        )
+        folder = first.parent.as_posix()
+        source = None if folder == "." else folder
+        yield from make_blocks(values, t0_ms=t0_ms, period_ms=period_ms, source=source)
+        notes = [one for one in record.remarks if 0 <= one.onset_s <= record.duration_s and one.text.strip()]
+        if len(notes) > MAX_NOTES:
+            what = f"expected at most {MAX_NOTES} remarks, got {len(notes)}: the rest is left out"
+            yield Reject("remarks", f"{name}: {what}", 0)
+        for one in notes[:MAX_NOTES]:
+            at_ms = t0_ms + 1000.0 * one.onset_s
+            yield DeviceEvent(
+                EventKind.NOTE, at_ms, text=one.text.strip()[:MAX_NOTE_CHARACTERS], source=source
+            )
 
     def _find_start(self, name: str, start: datetime | None) -> float:
         if start is None:

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hub.model import Channel, SignalQuality
+from hub.model import Channel, EventKind, SignalQuality
 from hub.wire import to_quality, to_values
-from site_agent.device import DriverItem, Reject, Reply, TickBlock, TimeBase
+from site_agent.device import DeviceEvent, DriverItem, Reject, Reply, TickBlock, TimeBase
 from site_agent.drivers.bundle import decode_answer, encode_bundle
 from site_agent.drivers.file_drop import FileDrop
+from tests.records.test_edf import FHR, REMARKS, edf, remarks, words
 from tests.records.test_mfer import mfer
 
 T_MS = 1_795_000_000_000.0
@@ -134,3 +135,16 @@ def test_what_cannot_be_used_goes_back_with_its_reason(files: dict[str, bytes], 
     assert reason is not None
     assert says in reason
     assert [type(item) for item in items] == [Reject]
+
+
+def test_what_is_written_beside_an_edf_trace_becomes_notes_at_their_times() -> None:
+    rates = words(*[560] * 4)
+    said = remarks(b"+1\x14\x14", b"+1.5\x14\xe4\xbd\x93\xe4\xbd\x8d\x14")
+    loss = remarks(b"+0\x14\x14", b"+0\x151\x14signal loss\x14")
+    content = edf([FHR, REMARKS], [[rates, loss], [rates, said]])
+    items, answer = feed({"LDR2/a.edf": content}, utc_offset_min=540)
+    assert answer == ("LDR2/a.edf", None)
+    [block] = [item for item in items if isinstance(item, TickBlock)]
+    assert [item for item in items if isinstance(item, DeviceEvent)] == [
+        DeviceEvent(EventKind.NOTE, block.t0_ms + 1500, text="体位", source="LDR2")
+    ]
