@@ -18,7 +18,7 @@ _COLUMN = {channel: column for column, channel in enumerate(RING_CHANNELS)}
 Codes = npt.NDArray[np.uint16]
 """Samples as the ring keeps them: whole steps of the wire from the channel's origin on, 0 for signal loss."""
 
-_LOST: Final = 0
+LOST: Final = 0
 _RATE: Final = np.uint16(0x07FF)
 _RATE_LOST: Final = np.uint16(0x8000)
 _IUP_ZERO: Final = 0x8000
@@ -105,7 +105,7 @@ class Ring:
             self._late_s[row, slots] = max(1, late_ms // 1000) if late_ms else 0
 
     def _is_live(self, row: int, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        has_signal = (self._codes[row][np.ix_(self._is_open[row], slots)] != _LOST).any(axis=0)
+        has_signal = (self._codes[row][np.ix_(self._is_open[row], slots)] != LOST).any(axis=0)
         return np.asarray(has_signal & (self._late_s[row, slots] == 0))
 
     def _write(
@@ -128,7 +128,7 @@ class Ring:
 
     def _clear(self, row: int, start: int, stop: int) -> None:
         slots = np.arange(max(start, stop - self.n_samples), stop) % self.n_samples
-        self._codes[row][np.ix_(self._is_open[row], slots)] = _LOST
+        self._codes[row][np.ix_(self._is_open[row], slots)] = LOST
         if self._has_late[row]:
             self._late_s[row, slots] = 0
 
@@ -147,17 +147,15 @@ class Ring:
         columns = np.arange(len(RING_CHANNELS))[:, None]
         codes = self._codes[index[:, None, None], columns, slots[:, None, :]]
         late_ms = self._late_s[index[:, None], slots] * np.int64(1000)
-        return _decode(codes, columns), late_ms, head * GRID_MS
+        return decode(codes, columns), late_ms, head * GRID_MS
 
     @property
     def heads(self) -> npt.NDArray[np.int64]:
         """Grid index behind the newest sample of every row that was opened; 0 before the first."""
         return self._head[: self._beds]
 
-    def copy_span(
-        self, row: int, stop: int, n_samples: int
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Copy what a bed had in `n_samples` before grid index `stop`, NaN beyond; say which came late."""
+    def copy_span(self, row: int, stop: int, n_samples: int) -> tuple[Codes, npt.NDArray[np.bool_]]:
+        """Copy the codes of a bed for the `n_samples` before grid index `stop`, and say which came late."""
         start, head = stop - n_samples, int(self._head[row])
         codes = np.zeros((len(RING_CHANNELS), n_samples), np.uint16)
         is_late = np.zeros(n_samples, np.bool_)
@@ -168,7 +166,7 @@ class Ring:
             codes[:, begin - start : begin - start + n] = self._codes[row, :, slot : slot + n]
             is_late[begin - start : begin - start + n] = self._late_s[row, slot : slot + n] > 0
             begin += n
-        return _decode(codes, np.arange(len(RING_CHANNELS))[:, None]), is_late
+        return codes, is_late
 
     def column(
         self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], n_samples: int
@@ -177,8 +175,8 @@ class Ring:
         slots = (self._head[rows][:, None] + np.arange(-n_samples, 0)) % self.n_samples
         codes: Codes = self._codes[rows[:, None], columns[:, None], slots]
         late = np.flatnonzero(self._has_late[rows])
-        codes[late] = np.where(self._late_s[rows[late, None], slots[late]] > 0, _LOST, codes[late])
-        return _decode(codes, columns[:, None])
+        codes[late] = np.where(self._late_s[rows[late, None], slots[late]] > 0, LOST, codes[late])
+        return decode(codes, columns[:, None])
 
     def newest(self, rows: npt.ArrayLike, n_samples: int) -> FloatArray:
         """Latest value of each channel within the newest `n_samples`, shape (n_rows, channels); NaN: none."""
@@ -198,15 +196,15 @@ def _encode(block: ChannelSamples) -> Codes:
     word: Codes = block.raw.astype(np.uint16)
     if block.channel is Channel.IUP:
         return word ^ np.uint16(_IUP_ZERO)
-    return np.where(word & _RATE_LOST, np.uint16(_LOST), word & _RATE)
+    return np.where(word & _RATE_LOST, np.uint16(LOST), word & _RATE)
 
 
-def _decode(codes: Codes, columns: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+def decode(codes: Codes, columns: npt.NDArray[np.intp] | int) -> npt.NDArray[np.float32]:
     """Give codes as values; `columns` says of which channels, in the shape of `codes` or one that spreads."""
     values = codes.astype(np.float32)
     values -= _ORIGIN[columns]
     values *= _STEP[columns]
-    values[codes == _LOST] = np.nan
+    values[codes == LOST] = np.nan
     return values
 
 

@@ -6,11 +6,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d, percentile_filter, uniform_filter1d
-from scipy.signal import find_peaks
 
 from hub.dsp import rules
 from hub.dsp.contraction_model import MIN_PROMINENCE as LEAST_PROMINENCE
 from hub.dsp.contraction_model import NOISE_REACH_S, ContractionModel, describe_peaks
+from hub.dsp.peaks import find_peaks
 from hub.model import FS_HZ, BoolArray, Contraction, FloatArray
 
 GRID_S: Final = 2.0
@@ -170,16 +170,15 @@ def _find_in_bed(
 ) -> list[Contraction]:
     if not known.any():
         return []
-    at, found = find_peaks(
+    found = find_peaks(
         smooth - resting,
         prominence=MIN_PROMINENCE if model is None else LEAST_PROMINENCE,
         distance=MIN_DISTANCE_S / GRID_S,
-        width=0,
         rel_height=1 - WIDTH_FRACTION,
     )
-    is_seen = known[at]
-    at = at[is_seen]
-    shape = _Shape(*(found[key][is_seen] for key in ("prominences", "left_ips", "right_ips")))
+    is_seen = known[found.at]
+    at = found.at[is_seen]
+    shape = _Shape(found.prominence[is_seen], found.left[is_seen], found.right[is_seen])
     is_event: BoolArray = np.ones(at.size, dtype=bool)
     if model is not None and at.size:
         is_event = model.accept(_describe(at, shape, smooth, resting, level))

@@ -5,7 +5,6 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
 
 Float32Array = npt.NDArray[np.float32]
 RealArray = npt.NDArray[np.floating[Any]]
@@ -54,10 +53,9 @@ class RunningSums:
     """
 
     def __init__(self, n_beds: int, n_quantities: int, *, memory_s: float) -> None:
-        kept = np.float32(np.exp(-STEP_S / memory_s))
-        self._b = np.array([1 - kept], np.float32)
-        self._a = np.array([1, -kept], np.float32)
-        self._state = np.zeros((n_beds, n_quantities, 1), np.float32)
+        self._kept = np.float32(np.exp(-STEP_S / memory_s))
+        self._state = np.zeros((n_beds, n_quantities), np.float32)
+        """What is left of the sums at the next step."""
 
     def parts(self) -> list[npt.NDArray[Any]]:
         """Give the carried arrays."""
@@ -65,11 +63,11 @@ class RunningSums:
 
     def push(self, quantities: Float32Array) -> Float32Array:
         """Add a block of shape (n_beds, n_quantities, n_steps); give the sums after each step."""
-        if quantities.shape[-1] == 0:
-            return quantities
-        sums, self._state = lfilter(self._b, self._a, quantities, axis=-1, zi=self._state)
-        result: Float32Array = sums
-        return result
+        sums: Float32Array = quantities * (np.float32(1) - self._kept)
+        for step in range(quantities.shape[-1]):
+            sums[..., step] += self._state
+            self._state = sums[..., step] * self._kept
+        return sums
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,8 +3,8 @@
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from hub.acquisition.ring import LOST, Codes
 from hub.dsp.live import LiveAnalysis, Plan
 from hub.dsp.past import STEP
 from hub.model import GRID_MS, Transducer
@@ -107,13 +107,13 @@ class Turns:
 
     def _copy(self, bed: Bed, plans: list[tuple[int, Plan, bool]]) -> list[FetusWork]:
         work: list[FetusWork] = []
-        spans: dict[tuple[int, int, bool], npt.NDArray[np.float32]] = {}
+        spans: dict[tuple[int, int, bool], Codes] = {}
         for number, plan, is_live_only in plans:
             key = (plan.end, plan.n_samples, is_live_only)
             if key not in spans:
                 spans[key], is_late = self._beds.ring.copy_span(bed.row, plan.end, plan.n_samples)
                 if is_live_only:
-                    spans[key][:, is_late] = np.nan
+                    spans[key][:, is_late] = LOST
             weeks = bed.state.gestational_weeks if bed.state else None
             is_scalp = bed.transducers.get(number) is Transducer.DECG
             has_live_row = bed.fetus(number).live_row is not None

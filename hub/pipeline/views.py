@@ -34,6 +34,10 @@ from hub.wire import encode_wave, samples_from_values
 SHORTEST_SUSPECT_S = 2.0
 FRAME_TICKS = 240
 
+_HIGHEST = 30_000
+_BPM: list[float | None] = [None, *(step / 100 for step in range(1, _HIGHEST + 1))]
+"""Baselines are told to 0.01 bpm: the lines of all beds share these numbers, 900 of them to a line."""
+
 _COLUMN = {channel: column for column, channel in enumerate(RING_CHANNELS)}
 
 
@@ -125,7 +129,9 @@ def fetus_analysis(one: FetusResult, record: FetusRecord, *, end_ms: int, now_ms
 def _baseline(reading: LiveReading | None) -> tuple[float | None, ...]:
     if reading is None:
         return ()
-    return tuple(None if x != x else x for x in reading.baseline_bpm.round(2).tolist())
+    line = reading.baseline_bpm
+    steps = np.where(np.isfinite(line), np.rint(line * 100), 0).astype(np.int64).clip(0, _HIGHEST)
+    return tuple(map(_BPM.__getitem__, steps.tolist()))
 
 
 def _suspect_spans(reading: LiveReading | None) -> tuple[tuple[float, float], ...]:
