@@ -240,10 +240,12 @@ class Outbox:
         """Find the epochs of a bed, each with its lowest and highest seq."""
         found = []
         for (name, epoch), stream in self._streams.items():
+            if name != bed:
+                continue
             low, high = self._db.execute(
                 "SELECT min(seq), max(seq) FROM frame WHERE stream = ?", [stream]
             ).fetchone()
-            if name == bed and low is not None:
+            if low is not None:
                 found.append((epoch, low, high))
         return found
 

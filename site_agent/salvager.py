@@ -10,17 +10,20 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
+
+import msgspec
 
 from site_agent.committer import Committer
 from site_agent.happenings import Restored
 from site_agent.outbox import Outbox
 from site_agent.retention import EVICT_SHARE
 from site_agent.salvage import LONGEST_BYTES, Found, Searcher
+from site_agent.stock import OutboxFullError, Stock
 
 _log = logging.getLogger(__name__)
 
@@ -61,15 +64,22 @@ class Salvager:
     async def run(self) -> NoReturn:
         """Look every two seconds, for ever: an outbox may also prove damaged while it is used."""
         done = await self._committer.ask(partial(Outbox.read_notes, prefix=SALVAGED))
-        reports = {name.removeprefix(SALVAGED): json.loads(text) for name, text in done.items()}
+        reports = read_reports(done.items())
         while True:
             files = find_damaged(self._folder)
             self.damaged = len(files)
             self.frames_back = sum(reports.get(path.name, {}).get("frames", 0) for path in files)
             for path in files:
                 if path.name not in reports:
-                    reports[path.name] = await self._read_back(path)
+                    reports[path.name] = await self._try(path)
             await asyncio.sleep(LOOK_S)
+
+    async def _try(self, path: Path) -> dict[str, int]:
+        try:
+            return await self._read_back(path)
+        except Exception:  # noqa: BLE001  # whatever is wrong with an old file must not end what reads the devices
+            _log.exception("%s: not read back to its end; tried again at the next start", path)
+            return {}
 
     async def _read_back(self, path: Path) -> dict[str, int]:
         await self._tell_failure(
@@ -98,15 +108,29 @@ class Salvager:
         """Bring a piece to the disk and to the window, once there is room; gives how many frames are new."""
         if not (found.frames or found.events):
             return 0
-        while (await self._committer.ask(Outbox.fill)).share >= EVICT_SHARE:
-            _log.warning("no room to read the damaged outbox back into: waiting")
-            await asyncio.sleep(ROOM_S)
-        new = await self._committer.ask(partial(Outbox.take_back, found=found))
+        new = await self._store(found)
         for stock in new:
             self._push(Restored(stock.bed, stock.epoch, tuple(stock.unacked), is_past=True))
         for event in found.events:
             self._keep_event(event.id, event.bed, event.payload)
         return sum(last - first + 1 for stock in new for first, last in stock.unacked)
+
+    async def _store(self, found: Found) -> list[Stock]:
+        while True:
+            if (await self._committer.ask(Outbox.fill)).share < EVICT_SHARE:
+                with suppress(OutboxFullError):
+                    return await self._committer.ask(partial(Outbox.take_back, found=found))
+            _log.warning("no room to read the damaged outbox back into: waiting")
+            await asyncio.sleep(ROOM_S)
+
+
+def read_reports(notes: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """Read the reports of what was read back, by the name of the file; one that is no report is left out."""
+    reports = {}
+    for name, text in notes:
+        with suppress(ValueError, TypeError):
+            reports[name.removeprefix(SALVAGED)] = msgspec.json.decode(text, type=dict[str, int])
+    return reports
 
 
 def find_damaged(folder: Path) -> list[Path]:

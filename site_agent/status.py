@@ -1,12 +1,11 @@
 """What an outbox holds, read beside a running agent or after it: for `ctg-agent status`."""
 
-import json
 import sqlite3
 from pathlib import Path
 
 from hub.errors import HubError
 from site_agent.config import AgentConfig
-from site_agent.salvager import SALVAGED, find_damaged
+from site_agent.salvager import SALVAGED, find_damaged, read_reports
 
 Status = dict[str, object]
 
@@ -60,9 +59,6 @@ def _read(db: sqlite3.Connection, path: Path) -> Status:
 
 def _read_salvage(db: sqlite3.Connection, folder: Path) -> dict[str, object]:
     """Say what was read back from each damaged outbox; null while the agent is still at it."""
-    reports = {
-        name.removeprefix(SALVAGED): json.loads(text)
-        for name, text in db.execute("SELECT name, value FROM meta")
-        if name.startswith(SALVAGED)
-    }
+    notes = db.execute("SELECT name, value FROM meta WHERE substr(name, 1, ?) = ?", [len(SALVAGED), SALVAGED])
+    reports = read_reports(notes)
     return {file.name: reports.get(file.name) for file in find_damaged(folder)}

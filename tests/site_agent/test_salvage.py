@@ -221,6 +221,20 @@ async def test_what_the_hub_has_confirmed_meanwhile_is_not_taken_back_twice(tmp_
         assert again.salvager.frames_back == 0
 
 
+async def test_a_damaged_file_that_cannot_be_read_at_all_ends_nothing(tmp_path: Path):
+    (tmp_path / "outbox-damaged-20261120T000000Z.db").mkdir()
+    Outbox(tmp_path, "h012", 5).close()
+    with sqlite3.connect(tmp_path / "outbox.db") as db:
+        db.execute("INSERT INTO meta VALUES ('salvaged/x', 'no report')")
+    db.close()
+    async with start(tmp_path) as site:
+        while not site.told:  # noqa: ASYNC110  # told, no event
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert (await site.committer.append([draft()]))[0].is_stored
+        assert site.salvager.damaged == 1
+
+
 def test_a_frame_under_another_beds_row_is_never_read_for_it(tmp_path: Path):
     outbox = Outbox(tmp_path, "h012", 7)
     outbox.append([draft("bed1"), draft("bed2")])
