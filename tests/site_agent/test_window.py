@@ -119,6 +119,17 @@ def test_the_newest_gap_is_filled_first():
     assert lasts == sorted(lasts, reverse=True)
 
 
+def test_what_comes_back_from_a_damaged_outbox_waits_for_every_epoch_that_is_known():
+    window = up()
+    window.push(Restored("bed1", 9, ((0, 99),)), 0.0)
+    window.push(Restored("bed1", 3, ((0, 99),), is_past=True), 0.0)
+    window.push(Restored("bed1", 3, ((200, 299),), is_past=True), 0.0)
+    done = of(SendFill, run_for(window, 0.0, 10.0))
+    epochs = [epoch for fill in done for epoch, _, _ in reversed(fill.parts)]
+    assert epochs == sorted(epochs, reverse=True)
+    assert set(epochs) == {9, 3}
+
+
 def test_beds_take_turns():
     window = up()
     for bed in ("bed1", "bed2", "bed3"):
