@@ -77,6 +77,8 @@ class Recorder:
         self._waiting_events: set[str] = set()
         self._stored_events: dict[tuple[str, str], list[str]] = {}
         self._wake = asyncio.Event()
+        self._together = MAX_TOGETHER
+        """Records that may share a transaction now: fewer after one that was not done in time."""
         self._one_by_one = 0
         """Records still to be written each by itself, because one of them was refused."""
         self._is_failing = False
@@ -177,6 +179,7 @@ class Recorder:
             try:
                 await self._write(batch)
             except StoreAwayError as error:
+                self._together = max(1, len(batch) // 2)
                 await self._failed(error)
                 self.record_stage.turn()
                 continue
@@ -186,6 +189,7 @@ class Recorder:
                     continue
                 self._set_aside(batch[0], error)
             else:
+                self._together = min(MAX_TOGETHER, 2 * self._together)
                 self._recovered()
             self._one_by_one = max(0, self._one_by_one - 1)
             for record in batch:
@@ -203,7 +207,7 @@ class Recorder:
         a transaction that is written twice adds no revision.
         """
         first = self._records[0]
-        most = 1 if self._one_by_one or isinstance(first, tuple) else MAX_TOGETHER
+        most = 1 if self._one_by_one or isinstance(first, tuple) else self._together
         batch: list[Record] = []
         windows: set[tuple[str, str, int, int]] = set()
         for record in islice(self._records, most):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 import psycopg
+import pytest
 
 from hub.journal import AlertJournal
 from hub.model import (
@@ -144,6 +145,45 @@ async def test_readings_of_all_beds_share_transactions_and_those_of_one_window_k
     assert transactions <= 7
     assert recorder.set_aside_records == 1
     assert await store.read_open_alerts() == [ALERT]
+    journal.close()
+    await store.close()
+
+
+async def test_a_database_too_slow_for_many_at_once_is_given_fewer(
+    postgres_dsn: str,  # noqa: F811  # a fixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("hub.store.store.WRITE_DEADLINE_S", 0.5)
+    monkeypatch.setattr("hub.recorder.RETRY_S", 0.05)
+    store = await Store.open(postgres_dsn)
+
+    async def publish(_site: str, _bed: str, _ack: Ack) -> bool:
+        return True
+
+    journal = AlertJournal(tmp_path)
+    recorder = Recorder(store, publish, lambda name, pending: Stage(name, Clock(), pending), journal)
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_sleep(0.02); RETURN new; END'"
+        )
+        connection.execute("CREATE TRIGGER slow BEFORE INSERT ON alert FOR EACH ROW EXECUTE FUNCTION pause()")
+    moves = [
+        replace(MOVE, alert=replace(ALERT, id=f"h1.bed{k}.0.silent.5", bed=f"bed{k}")) for k in range(80)
+    ]
+    recorder.keep(moves)
+    writing = asyncio.create_task(recorder.write_records())
+    try:
+        for _ in range(400):
+            if not recorder.record_stage.pending:
+                break
+            await asyncio.sleep(0.05)
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+    assert len(await store.read_open_alerts()) == 80
+    assert recorder.set_aside_records == 0
     journal.close()
     await store.close()
 

@@ -19,6 +19,20 @@ T = TypeVar("T")
 MAX_ID_BYTES: Final = 200
 _LARGEST_TIME: Final = 2**63 - 1
 
+# A step that was written before a connection broke changes nothing more: what came after it stands.
+# Not by time: the hub's clock may be set back between two steps.
+_SAVE_TRANSITION: Final[LiteralString] = """
+WITH step AS (
+    INSERT INTO alert_transition (alert_id, t_ms, from_state, to_state, cause, by, alert)
+    VALUES (%(id)s, %(t_ms)s, %(from_state)s, %(to_state)s, %(cause)s, %(by)s, %(body)s)
+    ON CONFLICT DO NOTHING RETURNING alert_id
+)
+INSERT INTO alert (id, site, bed, rule, state, raised_ms, changed_ms, alert)
+SELECT alert_id, %(site)s, %(bed)s, %(rule)s, %(state)s, %(raised_ms)s, %(changed_ms)s, %(body)s FROM step
+ON CONFLICT (id) DO UPDATE
+SET state = excluded.state, raised_ms = excluded.raised_ms, changed_ms = excluded.changed_ms,
+    alert = excluded.alert
+"""
 _SAVE_CLASSIFICATION: Final[LiteralString] = """
 INSERT INTO classification
     (site, bed, fetus, algorithm, start_ms, end_ms, is_rolling, revision, origin_ms, level, classification)
@@ -58,33 +72,27 @@ async def read_events(
 
 async def write_transitions(connection: Connection, transitions: Sequence[AlertTransition]) -> None:
     """Record transitions in their order, and where each alert stands after the newest."""
-    cursor = connection.cursor()
-    for step in transitions:
-        alert, body = step.alert, _to_json(step.alert)
-        await cursor.execute(
-            "INSERT INTO alert_transition (alert_id, t_ms, from_state, to_state, cause, by, alert)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            [alert.id, step.t_ms, step.from_state, step.to_state, step.cause, _plain(step.by), body],
-        )
-        if cursor.rowcount == 0:
-            continue  # written before a connection broke: what came after it stands
-        await cursor.execute(
-            "INSERT INTO alert (id, site, bed, rule, state, raised_ms, changed_ms, alert)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE"
-            # Not by time: the hub's clock may be set back between two steps.
-            " SET state = excluded.state, raised_ms = excluded.raised_ms, changed_ms = excluded.changed_ms,"
-            " alert = excluded.alert",
-            [
-                alert.id,
-                alert.site,
-                alert.bed,
-                alert.rule,
-                alert.state,
-                alert.raised_ms,
-                alert.changed_ms,
-                body,
-            ],
-        )
+    await connection.cursor().executemany(
+        _SAVE_TRANSITION,
+        [
+            {
+                "id": step.alert.id,
+                "t_ms": step.t_ms,
+                "from_state": step.from_state,
+                "to_state": step.to_state,
+                "cause": step.cause,
+                "by": _plain(step.by),
+                "body": _to_json(step.alert),
+                "site": step.alert.site,
+                "bed": step.alert.bed,
+                "rule": step.alert.rule,
+                "state": step.alert.state,
+                "raised_ms": step.alert.raised_ms,
+                "changed_ms": step.alert.changed_ms,
+            }
+            for step in transitions
+        ],
+    )
 
 
 async def read_open_alerts(connection: Connection) -> list[Alert]:
