@@ -12,7 +12,7 @@ from chaos.watcher import Watcher
 from chaos.world import Part, World, wait_until
 
 CALM_S: Final = 30.0
-TAKEN_S: Final = 180.0
+TAKEN_S: Final = 300.0
 NO_END_S: Final = 86_400
 WATCHED: Final = 10
 ALERT_MS: Final = 2000
