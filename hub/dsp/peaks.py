@@ -39,53 +39,67 @@ def find_peaks(curve: FloatArray, *, prominence: float, distance: float, rel_hei
     rel_height : float
         Share of the prominence by which the curve has fallen at `left` and `right`.
     """
+    starts, ends, heights = _find_turns(curve)
+    inner = range(1, len(heights) - 1)
+    tops = [k for k in inner if heights[k - 1] < heights[k] > heights[k + 1]]
+    samples = curve.tolist()
     at, rises, left, right = [], [], [], []
-    for peak in _keep_apart(curve, _find_tops(curve), ceil(distance)):
-        height = curve[peak]
-        # Both sides from the peak outwards, each up to the first sample that is higher.
-        before, after = _cut(curve[peak::-1], height), _cut(curve[peak:], height)
-        rise = height - max(before.min(), after.min())
+    middles = [(starts[k] + ends[k]) // 2 for k in tops]
+    for index in _keep_apart(middles, [heights[k] for k in tops], ceil(distance)):
+        top, peak = tops[index], middles[index]
+        height = heights[top]
+        before, after = _find_low(heights, top, -1), _find_low(heights, top, 1)
+        rise = height - max(heights[before], heights[after])
         if rise < prominence:
             continue
         level = height - rise * rel_height
         at.append(peak)
         rises.append(rise)
-        left.append(peak - _reach(before, level))
-        right.append(peak + _reach(after, level))
+        left.append(_find_fall(samples, peak, ends[before], -1, level))
+        right.append(_find_fall(samples, peak, starts[after], 1, level))
     return Peaks(np.array(at, np.intp), *(np.array(x, np.float64) for x in (rises, left, right)))
 
 
-def _find_tops(curve: FloatArray) -> npt.NDArray[np.intp]:
-    """Give the middle of each stretch of equal samples that both neighbours are lower than."""
+def _find_turns(curve: FloatArray) -> tuple[list[int], list[int], list[float]]:
+    """Give first index, last index and height of the stretches of equal samples at which a curve turns."""
     starts = np.flatnonzero(np.concatenate(([True], curve[1:] != curve[:-1])))
-    value = curve[starts]
-    tops = np.flatnonzero((value[1:-1] > value[:-2]) & (value[1:-1] > value[2:])) + 1
-    return np.asarray((starts[tops] + starts[tops + 1] - 1) // 2, np.intp)
+    ends = np.concatenate((starts[1:], [curve.size])) - 1
+    height = curve[starts]
+    rises, falls = height[1:] > height[:-1], height[1:] < height[:-1]
+    is_turn = np.ones(starts.size, np.bool_)
+    is_turn[1:-1] = ~((rises[1:] & rises[:-1]) | (falls[1:] & falls[:-1]))
+    return starts[is_turn].tolist(), ends[is_turn].tolist(), height[is_turn].tolist()
 
 
-def _keep_apart(curve: FloatArray, tops: npt.NDArray[np.intp], distance: int) -> list[int]:
-    """Leave out each top that lies too near to a higher one that is kept."""
-    kept: npt.NDArray[np.bool_] = np.ones(tops.size, np.bool_)
-    for index in np.argsort(curve[tops])[::-1].tolist():
-        if kept[index]:
-            kept &= np.abs(tops - tops[index]) >= distance
-            kept[index] = True
-    chosen: list[int] = tops[kept].tolist()
-    return chosen
+def _keep_apart(at: list[int], heights: list[float], distance: int) -> list[int]:
+    """Leave out each top that lies too near to a higher one that is kept; give the numbers of the others."""
+    is_kept = [True] * len(at)
+    for index in np.argsort(heights)[::-1].tolist():
+        if not is_kept[index]:
+            continue
+        for others in (range(index - 1, -1, -1), range(index + 1, len(at))):
+            for other in others:
+                if abs(at[other] - at[index]) >= distance:
+                    break
+                is_kept[other] = False
+    return [index for index, kept in enumerate(is_kept) if kept]
 
 
-def _cut(side: FloatArray, height: float) -> FloatArray:
-    is_lower = side <= height
-    end = int(is_lower.argmin())
-    return side if is_lower[end] else side[:end]
+def _find_low(heights: list[float], top: int, step: int) -> int:
+    """Go from a top in one direction up to what is higher, and say which turn on the way is lowest."""
+    low, at = top, top + step
+    while 0 <= at < len(heights) and heights[at] <= heights[top]:
+        if heights[at] < heights[low]:
+            low = at
+        at += step
+    return low
 
 
-def _reach(side: FloatArray, level: float) -> float:
-    """Say how far from the peak a side has fallen to a level; no further than to its low."""
-    is_above = side > level
-    last = int(is_above.argmin())
-    if is_above[last]:
-        last = int(side.argmin())
-    if side[last] < level:
-        return last - float((level - side[last]) / (side[last - 1] - side[last]))
-    return float(last)
+def _find_fall(samples: list[float], peak: int, low: int, step: int, level: float) -> float:
+    """Say where between a peak and the low beside it the curve has fallen to a level."""
+    at = peak
+    while at != low and level < samples[at]:
+        at += step
+    if samples[at] < level:
+        return at - step * (level - samples[at]) / (samples[at - step] - samples[at])
+    return float(at)
