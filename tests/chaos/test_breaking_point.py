@@ -2,12 +2,13 @@
 
 import pytest
 
-from chaos.breaking_point import LIMITS, BreakingPoint, Step
+from chaos.breaking_point import LIMITS, PARTS, BreakingPoint, Step
 from chaos.gauges import Snapshot, cpu_percent, lag_quantile_ms
 
 
 def a_step(beds: int, *, others: float = 0.0, is_load_too_slow: bool = False, **figures: float) -> Step:
     calm = dict.fromkeys(LIMITS, 0.0) | {"beds": beds, "cpu_others": others}
+    calm |= {f"cpu_{name}": 5.0 for name in PARTS} | {"cpu_hub": 99.0}
     return Step(calm | figures, is_load_too_slow)
 
 
@@ -18,7 +19,7 @@ def a_snapshot(at_s: float, ticks: dict[str, int], cpu_s: dict[str, float]) -> S
     )
 
 
-def test_the_first_step_that_breaks_a_goal_is_named_with_its_goals_the_worst_first():
+def test_the_first_step_that_breaks_a_goal_is_named_with_its_goals_and_who_was_busy():
     result = BreakingPoint(
         [
             a_step(1000, lag_p99_ms=12.0),
@@ -27,7 +28,10 @@ def test_the_first_step_that_breaks_a_goal_is_named_with_its_goals_the_worst_fir
         ]
     )
     result.judge()
-    assert result.verdict == "held 1,000 beds; at 2,000 broke: reading_s 90.0 > 15, lag_p99_ms 60.0 > 50"
+    assert result.verdict == (
+        "held 1,000 beds; at 2,000 broke: lag_p99_ms 60.0 > 50, reading_s 90.0 > 15"
+        "; % of a core: hub 99, broker 5, database 5, load 5"
+    )
 
 
 def test_all_that_was_tried_holds():
@@ -39,7 +43,8 @@ def test_all_that_was_tried_holds():
 def test_a_load_that_is_itself_too_slow_is_no_fault_of_the_hub():
     result = BreakingPoint([a_step(1000), a_step(2000, is_load_too_slow=True)])
     result.judge()
-    assert result.verdict == "held 1,000 beds; at 2,000 broke: no goal (in doubt: load generator too slow)"
+    assert result.verdict.startswith("held 1,000 beds; at 2,000 broke: no goal;")
+    assert result.verdict.endswith("(in doubt: load generator too slow)")
 
 
 def test_others_on_the_machine_are_told_beside_what_broke():
