@@ -37,15 +37,14 @@ class EventCounts:
 
 
 @dataclass(slots=True)
-class _Told:
-    """What the live analysis told of one record, 2 min after."""
+class Told:
+    """What was told of one record, 2 min after."""
 
     spans: Spans = field(default_factory=lambda: dict.fromkeys(EVENTS, NO_SPANS))
     levels: dict[float, int | None] = field(default_factory=dict)
 
-    def hear(self, reading: LiveReading, now_s: float, *, is_last: bool) -> None:
-        """Take what a reading says that ended long enough ago, and was not told before."""
-        from_s = origin_s(reading)
+    def hear(self, reading: LiveReading | Analysis, from_s: float, now_s: float, *, is_last: bool) -> None:
+        """Take what ended long enough ago and was not told before; the reading begins at `from_s`."""
         for kind, found in _lists(reading).items():
             spans = to_spans(found) + from_s
             ago_s = now_s - spans[:, 1]
@@ -70,25 +69,26 @@ def measure_events(directory: Path, folds: Folds, *, kinds: Sequence[str]) -> Ev
         group = [records[k] for k in places]
         with use_weights(folds.weights_of(fold)):
             analyses = [analyse(r.fhr, r.toco) for r in group]
-            told = _tell_live(group)
+            told = tell_live(group)
         for record, analysis, live in zip(group, analyses, told, strict=True):
             _add(counts, kinds, record, analysis, live)
     return counts
 
 
-def _tell_live(records: Sequence[Marked]) -> list[_Told]:
-    told = [_Told() for _ in records]
+def tell_live(records: Sequence[Marked]) -> list[Told]:
+    """Play records to the live analysis, and keep what it told of each event and segment first."""
+    told = [Told() for _ in records]
     last: dict[int, tuple[LiveReading, float]] = {}
     beds = [Played(r.fhr, r.toco, np.full(r.fhr.size, np.nan)) for r in records]
     for k, now_s, reading in replay(beds):
-        told[k].hear(reading, now_s, is_last=False)
+        told[k].hear(reading, origin_s(reading), now_s, is_last=False)
         last[k] = reading, now_s
     for k, (reading, now_s) in last.items():
-        told[k].hear(reading, now_s, is_last=True)
+        told[k].hear(reading, origin_s(reading), now_s, is_last=True)
     return told
 
 
-def _add(counts: EventCounts, kinds: Sequence[str], record: Marked, analysis: Analysis, live: _Told) -> None:
+def _add(counts: EventCounts, kinds: Sequence[str], record: Marked, analysis: Analysis, live: Told) -> None:
     whole = {kind: to_spans(found) for kind, found in _lists(analysis).items()}
     for kind in kinds:
         expert_s = record.marks[kind]

@@ -15,15 +15,25 @@ from typing import Final
 import numpy as np
 
 from hub.dsp import analyse
+from hub.dsp.chosen_weights import use_weights
+from hub.dsp.event_model import WEIGHTS
 from hub.dsp.reading import LiveReading
 from hub.model import FS_HZ, Acceleration, Analysis, Classification, Deceleration
+from training.accuracy_events import EVENTS, tell_live
+from training.accuracy_events import Told as ToldEvents
 from training.event_records import Marked, read_marked
+from training.event_scores import Counts, count
+from training.folds import FOLDS, Folds
 from training.live_replay import Played, origin_s, replay
 
 AFTER_S: Final = 120.0
 APART_BPM: Final = 5.0
 """Lines farther apart than this in the mean of a segment are two different baselines."""
 NEAR_S: Final = 15.0
+LOOK_S: Final = 30.0
+"""A record that is cut is read this often; half of the time in which an event counts as just told."""
+SEGMENT_S: Final = 600.0
+BACK_S: Final = 5400.0
 
 _log = logging.getLogger(__name__)
 
@@ -146,14 +156,48 @@ def _graded(falls: Sequence[Deceleration], segment: Classification, from_s: floa
     ]
 
 
+def count_told(records: Sequence[Marked], kinds: Sequence[str], folds: Folds) -> dict[str, dict[str, Counts]]:
+    """Hold the events that are told live, and by the record cut at each look, against the marks."""
+    counts = {way: dict.fromkeys(kinds, Counts()) for way in ("live", "cut")}
+    for fold, places in folds.group([record.name for record in records]).items():
+        group = [records[place] for place in places]
+        with use_weights(folds.weights_of(fold)):
+            for record, live in zip(group, tell_live(group), strict=True):
+                for way, told in (("live", live), ("cut", _tell_cut(record))):
+                    for kind in kinds:
+                        counts[way][kind] += count(record.marks[kind], told.spans[kind], record.is_scored)
+    return counts
+
+
+def _tell_cut(record: Marked) -> ToldEvents:
+    """Analyse a record anew each half minute, up to there; from 90 to 100 min before on."""
+    told = ToldEvents()
+    length_s = record.fhr.size / FS_HZ
+    for now_s in (*np.arange(LOOK_S, length_s, LOOK_S).tolist(), length_s):
+        from_s = max(0.0, now_s // SEGMENT_S * SEGMENT_S - BACK_S)
+        part = slice(round(from_s * FS_HZ), round(now_s * FS_HZ))
+        told.hear(analyse(record.fhr[part], record.toco[part]), from_s, now_s, is_last=now_s == length_s)
+    return told
+
+
 def main() -> None:
-    """List the segments that differ and count the causes."""
+    """List the segments that differ and count the causes; or hold the events against the marks."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=Path, required=True, help="directory of annotated records")
     parser.add_argument("--after", type=float, default=AFTER_S, help="seconds after the end of a segment")
+    parser.add_argument("--events", action="store_true", help="events and their F instead; takes an hour")
     given = parser.parse_args()
-    segments = list(compare(read_marked(given.records), after_s=given.after))
+    records = read_marked(given.records)
+    if given.events:
+        folds = Folds.read(FOLDS, (WEIGHTS.name,), given.records.name)
+        for way, by_kind in count_told(records, EVENTS[:2], folds).items():
+            _log.info("%-6s %s", way, ", ".join(f"{kind}s {one}" for kind, one in by_kind.items()))
+        return
+    _report_levels(list(compare(records, after_s=given.after)))
+
+
+def _report_levels(segments: Sequence[Compared]) -> None:
     for one in segments:
         if not (one.is_whole and one.is_cut):
             _log.info(
@@ -171,8 +215,8 @@ def main() -> None:
         _log.info(
             "%d of %d segments told at the level that is %s (%.1f %%)", n_same, len(segments), what, share
         )
-    for cause, count in Counter(one.cause for one in segments if one.cause).most_common():
-        _log.info("%3d  %s", count, cause)
+    for cause, n in Counter(one.cause for one in segments if one.cause).most_common():
+        _log.info("%3d  %s", n, cause)
 
 
 def _name(read: Classification | None) -> str:
