@@ -24,10 +24,10 @@ from hub.dsp.learned import load_network
 from hub.dsp.learned_past import LearnedPast
 from hub.dsp.past import (
     BLOCK,
+    COST_KEPT_MIN,
     DRAWN,
     HOP,
     MINUTE,
-    SAMPLES_KEPT_MIN,
     STEP,
     Past,
     Ticks,
@@ -161,7 +161,7 @@ class LiveAnalysis:
         return self._learned.find_suspect(rows, ends - n, n)
 
     def _read_baseline(self, rows: Ticks, starts: Ticks, line: FloatArray) -> BaselinePast:
-        minute = starts // MINUTE % SAMPLES_KEPT_MIN
+        minute = starts // MINUTE % COST_KEPT_MIN
         path = read_ring(self.past.path, rows, starts // STEP - _PATH_STEPS, _PATH_STEPS)
         return BaselinePast(
             cost=self.past.cost[rows, minute].astype(np.float64),
@@ -173,7 +173,8 @@ class LiveAnalysis:
         per_minute = MINUTE // STEP
         cost = course.cost[:, per_minute - 1 :: per_minute]
         cost = cost - cost.min(axis=-1, keepdims=True)
-        write_ring(self.past.cost, rows, starts // MINUTE + 1, cost)
+        older = max(cost.shape[1] - COST_KEPT_MIN, 0)
+        write_ring(self.past.cost, rows, starts // MINUTE + 1 + older, cost[:, older:])
         write_ring(self.past.blocks, rows, starts // BLOCK, course.line)
         write_ring(self.past.path, rows, starts // STEP, course.path)
 

@@ -21,6 +21,8 @@ DRAWN: Final = round(5 * FS_HZ)
 """Samples between two values of the baseline that is shown."""
 SAMPLES_KEPT_MIN: Final = 48
 """Minutes of what an update may begin from: more than the longest stretch that is analysed anew."""
+COST_KEPT_MIN: Final = 36
+"""The same of its costs, which are large: an update begins at most 31 min back."""
 FINDINGS_KEPT_MIN: Final = 80
 """Minutes of what the guideline looks back at: an hour, and what the origin may lag behind."""
 
@@ -64,7 +66,7 @@ class Past:
         self.origin: Ticks = np.zeros(capacity, np.int64)
         self.maternal: Ticks = np.zeros(capacity, np.int64)
         """Newest tick with a maternal rate; 0: none."""
-        self.cost = np.zeros((capacity, SAMPLES_KEPT_MIN, N_BINS), np.float32)
+        self.cost = np.zeros((capacity, COST_KEPT_MIN, N_BINS), np.float32)
         """Of the baseline's path up to each minute, less its least."""
         self.blocks = np.zeros((capacity, SAMPLES_KEPT_MIN * MINUTE // BLOCK), np.float32)
         """The line of the baseline by block of 2 s."""

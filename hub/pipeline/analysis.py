@@ -19,7 +19,9 @@ from hub.pipeline.paths import contained
 SEGMENT_S = 600
 """Length of a classified segment (JSOG 2003: 10-minute segments, clinical-rules 1.1, V1)."""
 GROUP = 32
-"""Most rows that are updated together: more take more memory, some 1.5 MB each, and are no faster."""
+"""Most rows that are updated together: more take more memory and are no faster."""
+GROUP_SAMPLES = GROUP * 12 * 60 * round(FS_HZ)
+"""Most samples of these: 32 rows of which the last minutes are read, or 16 that are read in full."""
 
 _COLUMN = {channel: column for column, channel in enumerate(RING_CHANNELS)}
 FETUS_COLUMNS = (_COLUMN[Channel.FHR1], _COLUMN[Channel.FHR2], _COLUMN[Channel.FHR3])
@@ -142,8 +144,10 @@ def _groups(work: Iterable[FetusWork]) -> Iterator[list[FetusWork]]:
     for one in work:
         by_shape.setdefault(one.plan.shape, []).append(one)
     for group in by_shape.values():
-        for first in range(0, len(group), GROUP):
-            yield group[first : first + GROUP]
+        plan = group[0].plan
+        most = max(1, min(GROUP, GROUP_SAMPLES // (plan.end - plan.start + plan.context)))
+        for first in range(0, len(group), most):
+            yield group[first : first + most]
 
 
 def _update(live: LiveAnalysis, group: Sequence[FetusWork]) -> dict[int, LiveReading]:
