@@ -45,7 +45,7 @@ LAG_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 
 SECOND_PARTS: Final = 10
 """Shares of the beds that are checked one after the other within a second."""
 VIEWS_AT_ONCE: Final = 500
-ROWS_AT_ONCE: Final = 200
+ROWS_AT_ONCE: Final = 96
 """Fetuses read between two looks at what else is to be done."""
 ANALYSIS_PAUSE_S: Final = 0.2
 HEAD_START_S: Final = 10.0
