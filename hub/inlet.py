@@ -119,7 +119,9 @@ class Inlet:
                 self._pipeline.push_status(site, status)
                 self._desk.take_status(site, status)
             case TopicKind.HEALTH:
-                self._desk.take_health(site, decode_json(payload, SiteHealth))
+                health = decode_json(payload, SiteHealth)
+                self._desk.take_health(site, health)
+                self._pipeline.push_health(site, health, self._clock.now_ms(), self._clock.now_s())
             case TopicKind.TIME:
                 self._desk.take_time(site, decode_time(payload))
             case _:

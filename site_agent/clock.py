@@ -14,6 +14,8 @@ SLEW_MS_PER_S: Final = 5.0
 WARN_MS: Final = 200.0
 UNSYNCHRONISED_MS: Final = 1000.0
 SAMPLES: Final = 8
+DRIFT: Final = 0.01
+"""The fastest drift that is reckoned with."""
 _LONGEST_DELAY_MS: Final = 60_000.0
 
 
@@ -51,20 +53,28 @@ class Synchrony(StrEnum):
 
 
 class OffsetFilter:
-    """Hub's clock less the site's: the sample of least delay of the last eight exchanges."""
+    """Hub's clock less the site's: of the last eight exchanges the one that can be least wrong.
+
+    It can by half of its delay, and by what a clock may have drifted since.
+    """
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, float]] = deque(maxlen=SAMPLES)
+        self._samples: deque[tuple[float, float, float]] = deque(maxlen=SAMPLES)
+        """When the answer came, delay and offset, in ms."""
 
     @property
     def offset_ms(self) -> float | None:
         """The best estimate; None before the first answer."""
-        return min(self._samples)[1] if self._samples else None
+        return self._best()[2] if self._samples else None
 
     @property
     def delay_ms(self) -> float | None:
         """Way there and back of the sample it comes from."""
-        return min(self._samples)[0] if self._samples else None
+        return self._best()[1] if self._samples else None
+
+    def _best(self) -> tuple[float, float, float]:
+        newest_ms = self._samples[-1][0]
+        return min(self._samples, key=lambda sample: sample[1] / 2 + DRIFT * (newest_ms - sample[0]))
 
     @property
     def synchrony(self) -> Synchrony:
@@ -82,7 +92,7 @@ class OffsetFilter:
         if answer.received_ms == 0 or not delay_ms + 2 >= 0 or delay_ms > _LONGEST_DELAY_MS:
             return False
         offset_ms = ((answer.received_ms - answer.asked_ms) + (answer.answered_ms - came_ms)) / 2
-        self._samples.append((delay_ms, offset_ms))
+        self._samples.append((came_ms, delay_ms, offset_ms))
         return True
 
     def clear(self) -> None:

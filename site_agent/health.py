@@ -50,7 +50,7 @@ class Machine:
 
 
 class HealthTeller:
-    """Measures and tells every 30 s, and raises the alarm of a disk that fills."""
+    """Measures and tells every 30 s, to a new hub at once, and raises the alarm of a disk that fills."""
 
     def __init__(
         self,
@@ -78,7 +78,11 @@ class HealthTeller:
         while True:
             await self._measure()
             await self._uplink.publish_health(self._describe())
-            await asyncio.sleep(HEALTH_S if self._uplink.live.is_up else UNHEARD_S)
+            self._uplink.to_tell.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(
+                    self._uplink.to_tell.wait(), HEALTH_S if self._uplink.live.is_up else UNHEARD_S
+                )
 
     async def _measure(self) -> None:
         fill = await self._committer.ask(Outbox.fill)
@@ -96,7 +100,7 @@ class HealthTeller:
         self.oldest_ms = min((t_ms for t_ms in times if t_ms is not None), default=None)
 
     def _describe(self) -> SiteHealth:
-        window, offset_ms = self._uplink.window, self._uplink.offset.offset_ms
+        window, offset = self._uplink.window, self._uplink.offset
         rtt_s = window.rtt_s(Lane.LIVE)
         return SiteHealth(
             t_ms=round(self._clock.now_ms()),
@@ -107,7 +111,8 @@ class HealthTeller:
             cpu_percent=self._machine.cpu_percent(),
             memory_mb=self._machine.memory_mb(),
             rtt_ms=None if rtt_s is None else round(1000 * rtt_s, 1),
-            clock_offset_ms=None if offset_ms is None else round(offset_ms, 1),
+            clock_offset_ms=None if offset.offset_ms is None else round(offset.offset_ms, 1),
+            clock_delay_ms=None if offset.delay_ms is None else round(offset.delay_ms, 1),
             live_batch_s=window.batch.span_s,
             rejected=self._rejected(),
         )

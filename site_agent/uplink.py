@@ -83,7 +83,10 @@ class Uplink:
     ) -> None:
         self.window = Window()
         self.events = EventLane()
-        self.offset = OffsetFilter()
+        self._offset = OffsetFilter()
+        self.to_tell = asyncio.Event()
+        """Set when the hub should not wait for the next report of health: it is new, or the offset is."""
+        self._session: str | None = None
         self.wire_errors: dict[str, int] = {}
         self.heard_s: float | None = None
         """When the hub last said anything that only it can say."""
@@ -274,6 +277,9 @@ class Uplink:
             case TopicKind.CREDIT:
                 credit = decode_json(payload, FillCredit)
                 self.push(Credited(credit.frames_per_s, credit.valid_s, credit.session))
+                if credit.session != self._session:
+                    self._session = credit.session
+                    self.to_tell.set()
             case TopicKind.TIME:
                 self._take_time(decode_time(payload))
             case _:
@@ -284,10 +290,17 @@ class Uplink:
             return  # an own question, which comes back under its topic, or of an earlier start
         self.heard_s = self._clock.now_s()
         self.push(Heard())
+        is_first = self.offset.offset_ms is None
+        if self.offset.push(answer, self._clock.now_ms()) and is_first:
+            self.to_tell.set()
+
+    @property
+    def offset(self) -> OffsetFilter:
+        """What the exchanges with the hub say of this clock; nothing from before it was set counts."""
         if self._clock.steps != self._steps:
             self._steps = self._clock.steps
-            self.offset.clear()
-        self.offset.push(answer, self._clock.now_ms())
+            self._offset.clear()
+        return self._offset
 
 
 def pack_fill(outbox: Outbox, action: SendFill) -> tuple[bytes | None, list[Absent]]:

@@ -109,6 +109,8 @@ class SiteHealth:
     rtt_ms: float | None = None
     clock_offset_ms: float | None = None
     """Hub's clock less the site's, by the exchange on `…/time`."""
+    clock_delay_ms: float | None = None
+    """There and back of that exchange: the offset is wrong by half of it at most."""
     live_batch_s: float | None = None
     rejected: dict[str, int] = field(default_factory=dict)
     """What devices sent that was refused, by driver and fault, since the agent's start."""

@@ -14,6 +14,7 @@ from hub.model import (
     BedView,
     Lane,
     LevelSpan,
+    SiteHealth,
     SiteStatus,
     WaveEntry,
     WaveFrame,
@@ -21,6 +22,7 @@ from hub.model import (
 from hub.pipeline.analysis import BedResult, Round
 from hub.pipeline.beds import BedKey, Beds
 from hub.pipeline.checks import check
+from hub.pipeline.clocks import Clocks
 from hub.pipeline.intake import Intake
 from hub.pipeline.outcome import Outcome, accept
 from hub.pipeline.turns import Turns
@@ -40,6 +42,7 @@ class Pipeline:
         self._beds = Beds(capacity_beds)
         self._turns = Turns(self._beds)
         self._intake = Intake(self._beds, self._turns)
+        self._clocks = Clocks(self._beds)
         self._now_s = 0.0
 
     # ------------------------------------------------------------------ in
@@ -52,6 +55,10 @@ class Pipeline:
     def push_status(self, site: str, status: SiteStatus) -> None:
         """Take what a site says of itself; its last will comes this way too."""
         self._beds.note_status(site, status)
+
+    def push_health(self, site: str, health: SiteHealth, now_ms: int, now_s: float) -> None:
+        """Take what an agent measured of its clock; the time on both clocks of the hub comes with it."""
+        self._clocks.take(site, health, now_ms, now_s)
 
     def push_state(self, site: str, bed: str, state: BedState) -> None:
         """Take what a site says of a bed's device; the bed itself begins with its first frame."""
@@ -105,6 +112,7 @@ class Pipeline:
         Of `parts` calls in a second each takes its own share of the beds.
         """
         self._now_s = now_s
+        self._clocks.watch(now_ms, now_s)
         some = self._beds.slice(part, parts)
         return check(self._beds, some, now_ms, now_s) if some else []
 

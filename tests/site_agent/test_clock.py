@@ -80,3 +80,10 @@ def test_the_error_is_at_most_half_the_delay(paths: list[tuple[float, float]], o
     assert offsets.offset_ms is not None
     assert offsets.delay_ms is not None
     assert abs(offsets.offset_ms - offset_ms) <= max(0.0, offsets.delay_ms) / 2 + 2
+
+
+def test_a_clock_that_drifts_is_measured_by_what_came_last():
+    offsets = OffsetFilter()
+    for second in range(0, 40, 5):
+        offsets.push(*exchange(-10.0 * second, 10 + second % 2, 10, T0_MS + second * 1000))
+    assert offsets.offset_ms == pytest.approx(-350.0, abs=1.0)
