@@ -12,14 +12,15 @@ viewer:  ## the desktop console on the same hub
 	@sh scripts/setup.sh viewer
 	@$(BIN)/ctg-viewer --hub http://127.0.0.1:8000
 
-# Tests that wait for nothing but the processor share both cores; those with real parts and clocks run one by one,
-# and beside them a region has its database away for 5 min (R7), which takes no more time than they do.
-PURE := tests/dsp tests/pipeline tests/simulation tests/records tests/report
+# Tests that do not look at how late something is share both cores; the others run one by one, and beside them
+# a region has its database away for 5 min (R7), which takes no more time than they do.
+BOTH_CORES := $(addprefix tests/,acquisition alerts deploy device_sim dsp fuzz pipeline records report simulation \
+	store training)
 
 test: check  ## everything, with a real broker, database and browser
-	@$(BIN)/pytest -n 2 --benchmark-disable $(PURE)
+	@$(BIN)/pytest -n 2 --benchmark-disable $(BOTH_CORES)
 	@sh scripts/beside.sh "$(BIN)/python -m chaos outage database --seconds 300" \
-		$(BIN)/pytest --ignore=tests/benchmarks $(PURE:%=--ignore=%)
+		$(BIN)/pytest --ignore=tests/benchmarks $(BOTH_CORES:%=--ignore=%)
 
 check:  ## form, types and the direction of imports
 	@sh scripts/setup.sh dev
