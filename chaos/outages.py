@@ -19,6 +19,9 @@ from chaos.world import World, wait_until
 NEARLY_NONE: Final = 30
 """Unconfirmed frames of a site that are only under way: the hub acknowledges every second or so."""
 START_S: Final = 60.0
+CLOCK_ERROR_MS: Final = 1000.0
+"""So much an age may be wrong by; we ask for it up to half a second later than it was told."""
+SILENT_MS: Final = 5000.0
 
 
 @dataclass(slots=True)
@@ -262,8 +265,13 @@ def _age_ms(bed: dict[str, Any]) -> float:
 
 
 def run_clocks(folder: Path, *, seconds: float = 180.0, beds: int = 2) -> Outcome:
-    """Let one site's clock be 5 min ahead, one's 5 min behind, one's gain 1 % (R5)."""
+    """Let one site's clock be 5 min ahead, one's 5 min behind, one's gain 1 % (R5).
+
+    What an agent is late by itself, as on a busy machine, is no fault of its clock: what is
+    told is held against the true age, which is known where the skew is.
+    """
     outcome = Outcome()
+    ahead_ms = {"s01": 300_000, "s02": -300_000}
     skews = {"s01": "+5m", "s02": "-5m", "s03": "+0 x1.01"}
     with World(folder) as world, Watcher(world.url) as watcher:
         sites = open_sites(
@@ -271,23 +279,34 @@ def run_clocks(folder: Path, *, seconds: float = 180.0, beds: int = 2) -> Outcom
         )
         wait_for_live(world, sites)
         _settle(15)
-        greatest_age_ms, offsets = 0.0, {}
+        oldest_ms, understated_ms, overstated_ms = 0.0, 0.0, 0.0
         watcher.alerts.clear()
         end_s = time.monotonic() + seconds
         while time.monotonic() < end_s:
             for bed in world.get("/api/v1/beds")["beds"]:
-                greatest_age_ms = max(greatest_age_ms, _age_ms(bed))
-                offsets[bed["site"]] = bed["vitals"]["clock_offset_ms"]
+                told_ms = _age_ms(bed)
+                oldest_ms = max(oldest_ms, told_ms)
+                if bed["site"] in ahead_ms:
+                    true_ms = time.time_ns() / 1e6 + ahead_ms[bed["site"]] - bed["vitals"]["head_ms"]
+                    overstated_ms = max(overstated_ms, told_ms - true_ms)
+                    understated_ms = max(understated_ms, true_ms - told_ms)
             _settle(1.0)
         told = sorted(
             f"{alert['rule']} {alert['site']}"
             for alert in watcher.alerts.values()
             if alert["rule"] in {"silent", "two_feeds"}
         )
-        outcome.note(greatest_told_age_ms=greatest_age_ms, technical_alerts=", ".join(told) or "none")
-        outcome.note(**{f"offset_of_{site}_ms": offset for site, offset in sorted(offsets.items())})
-        outcome.must(greatest_age_ms < 3000, "no live bed called stale because of its site's clock")
-        outcome.must(not told, f"no technical alert because of a clock: {told}")
+        outcome.note(
+            oldest_told_ms=oldest_ms,
+            overstated_ms=overstated_ms,
+            understated_ms=understated_ms,
+            technical_alerts=", ".join(told) or "none",
+        )
+        outcome.must(overstated_ms < CLOCK_ERROR_MS, "no bed told older than it is because of its clock")
+        outcome.must(understated_ms < CLOCK_ERROR_MS, "no bed told younger than it is because of its clock")
+        outcome.must(
+            not told or oldest_ms >= SILENT_MS, f"no technical alert because of a clock alone: {told}"
+        )
         outcome.compare(world, sites)
     return outcome
 
