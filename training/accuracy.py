@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from hub.dsp.event_model import WEIGHTS as EVENT_WEIGHTS
-from hub.dsp.learned import SECOND, WEIGHTS
+from hub.dsp.learned import HINDSIGHT, WEIGHTS
 from training.accuracy_events import EventCounts, measure_events
 from training.accuracy_signal import SignalCounts, measure_signal
 from training.false_signal_report import CAPTURE_S, compute_mcc
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     notes = []
     for part in PARTS:
         if part == "fs":
-            folds = Folds.read(given.folds, (WEIGHTS.name, SECOND.name), part)
+            folds = Folds.read(given.folds, (WEIGHTS.name, HINDSIGHT.name), part)
             signal = measure_signal(given.data / part, folds, with_beds=given.beds)
             rows, n, n_seen = list(_rows_of_signal(signal)), signal.n_records, signal.n_cross_validated
         else:

@@ -31,6 +31,7 @@ CAPTURE_S: Final = 15.0
 SHIFTS: Final = (-1.0, 1.25, 0.75)
 """Taken off each head's logit.  The first only flags, and is decided again 28 s later, so it may be quick
 to suspect; the others keep false episodes near one an hour.  Agreement hardly depends on it."""
+HINDSIGHT_SHIFT: Final = 0.8
 N_BOOTSTRAP: Final = 2000
 
 Counts = npt.NDArray[np.float64]
@@ -152,11 +153,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def report(records: Sequence[Record], logits: Logits) -> dict[str, object]:
-    """Judge all heads, with the mother and without; and the two slow ones joined to the rules."""
+    """Judge all heads, or hindsight, with the mother and without; the slow ones joined to the rules too."""
     result: dict[str, object] = {"records": len(records)}
+    is_first = len(next(iter(logits.values()))) == len(HEADS)
+    shifts = dict(zip(HEADS, SHIFTS, strict=True)) if is_first else {"hindsight": HINDSIGHT_SHIFT}
     for mother in MOTHERS:
-        for head, name in enumerate(HEADS):
-            raw = [logits[f"{r.name}.{mother}"][head] - SHIFTS[head] for r in records]
+        for head, (name, shift) in enumerate(shifts.items()):
+            raw = [logits[f"{r.name}.{mother}"][head] - shift for r in records]
             marks = [x >= 0 for x in raw]
             if name == "now":
                 marks = [m | _is_along(r, mother) for r, m in zip(records, marks, strict=True)]

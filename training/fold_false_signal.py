@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hub.dsp.learned import SECOND, WEIGHTS
+from hub.dsp.learned import HINDSIGHT, WEIGHTS
 from training.false_signal_records import load_records, split_folds
-from training.false_signal_report import HEADS, SHIFTS
+from training.false_signal_report import HEADS, HINDSIGHT_SHIFT, SHIFTS
 from training.folds import FOLDS, N_FOLDS, write_held_out
 
 
@@ -18,19 +18,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of labelled records (*.npz)")
     parser.add_argument("--cv", type=Path, required=True, help="what the trainings with --fold wrote")
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument(
-        "--second", action="store_true", help="of the network that only revises whole records"
-    )
+    parser.add_argument("--hindsight", action="store_true", help="of what only revises whole records")
     parser.add_argument("--folds", type=Path, default=FOLDS)
     given = parser.parse_args(arguments)
+    shifts = {"output_bias": HINDSIGHT_SHIFT}
+    if not given.hindsight:
+        shifts = {f"{head}.output_bias": shift for head, shift in zip(HEADS, SHIFTS, strict=True)}
     names = [r.name for r in load_records(given.data)]
     fold_of = split_folds(len(names), N_FOLDS)
     for fold in range(N_FOLDS):
         with np.load(given.cv / f"fold{fold}_seed{given.seed}_weights.npz", allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-        for head, shift in zip(HEADS, SHIFTS, strict=True):
-            arrays[f"{head}.output_bias"] = arrays[f"{head}.output_bias"] - np.float32(shift)
-        path = given.folds / f"fold{fold}" / (SECOND if given.second else WEIGHTS).name
+        for bias, shift in shifts.items():
+            arrays[bias] = arrays[bias] - np.float32(shift)
+        path = given.folds / f"fold{fold}" / (HINDSIGHT if given.hindsight else WEIGHTS).name
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(path, **arrays)
     held_out = [

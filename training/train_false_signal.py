@@ -5,8 +5,9 @@ import json
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,14 @@ from torch.nn import functional
 from hub.dsp.false_signal_features import N_FEATURES, FeatureStream
 from hub.dsp.running import STEP_SAMPLES
 from training.false_signal_augment import Augmenter, Example
-from training.false_signal_model import FalseSignalModel, export_arrays
+from training.false_signal_model import (
+    Arrays,
+    FalseSignalModel,
+    HindsightModel,
+    Remembered,
+    export_arrays,
+    export_hindsight,
+)
 from training.false_signal_records import (
     FALSE,
     PASTED,
@@ -27,7 +35,9 @@ from training.false_signal_records import (
     load_records,
     split_folds,
 )
-from training.false_signal_report import SHIFTS
+from training.false_signal_report import HINDSIGHT_SHIFT, SHIFTS
+
+_Model = TypeVar("_Model", FalseSignalModel, HindsightModel)
 
 log = logging.getLogger("train_false_signal")
 
@@ -69,19 +79,28 @@ def compute_loss(logits: Sequence[Tensor], label: Tensor) -> Tensor:
     return torch.stack(losses).sum() / (weight.sum() + EMPTY_SAMPLES)
 
 
-def train(records: Sequence[Record], *, epochs: int, seed: int) -> FalseSignalModel:
-    """Train on all records given; returns the running mean of the weights."""
+def build_hindsight(first: Path, seed: int) -> HindsightModel:
+    """Give hindsight, untrained, that follows the trained first network of a weights file."""
+    with np.load(first, allow_pickle=False) as file, torch.random.fork_rng():
+        remembered = Remembered({key: file[key] for key in file.files})
+        torch.manual_seed(seed + 100)
+        return HindsightModel(remembered)
+
+
+def train(records: Sequence[Record], build: Callable[[], _Model], *, epochs: int, seed: int) -> _Model:
+    """Train what `build` makes on all records given; returns the running mean of the weights."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     augmenter = Augmenter(records, rng, hide_mother=HIDE_MOTHER)
     crops = count_crops(records, CROP_MINUTES)
-    model = FalseSignalModel(N_FEATURES)
+    model = build()
     sample = torch.cat(
         [describe([augmenter.draw(r, CROP_STEPS)])[0].reshape(-1, N_FEATURES) for r in records[::3]]
     )
     model.mean.data = sample.mean(0)
     model.scale.data = sample.std(0).clamp(min=0.1)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     total = math.ceil(len(crops) / BATCH) * epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=total, pct_start=0.1)
     averaged = {key: value.clone() for key, value in model.state_dict().items()}
@@ -124,8 +143,10 @@ def _batches(crops: Sequence[Record], rng: np.random.Generator) -> list[list[Rec
     return batches
 
 
-def predict(model: FalseSignalModel, record: Record, *, is_mother_hidden: bool) -> npt.NDArray[np.float32]:
-    """Give the logits of the three heads, shape (3, n_samples)."""
+def predict(
+    model: FalseSignalModel | HindsightModel, record: Record, *, is_mother_hidden: bool
+) -> npt.NDArray[np.float32]:
+    """Give the logits of the heads, shape (n_heads, n_samples)."""
     mhr = np.full_like(record.mhr, np.nan) if is_mother_hidden else record.mhr
     features, _ = describe([Record(record.name, record.fhr, mhr, record.toco, record.label)])
     with torch.no_grad():
@@ -142,21 +163,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=36)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--first", type=Path, help="weights of the first network: train the hindsight that follows it"
+    )
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
     records = load_records(given.data)
+    fold = split_folds(len(records), given.folds)
+    seen = [r for r, k in zip(records, fold, strict=True) if k != given.fold]
+    model: FalseSignalModel | HindsightModel
+    if given.first is None:
+        model = train(seen, lambda: FalseSignalModel(N_FEATURES), epochs=given.epochs, seed=given.seed)
+    else:
+        model = train(
+            seen, lambda: build_hindsight(given.first, given.seed), epochs=given.epochs, seed=given.seed
+        )
     if given.fold is None:
-        model = train(records, epochs=given.epochs, seed=given.seed)
-        np.savez_compressed(given.out, **export_arrays(model, SHIFTS))
+        np.savez_compressed(given.out, **export(model, is_shifted=True))
         log.info("wrote %s", given.out)
         return
-    fold = split_folds(len(records), given.folds)
-    model = train(
-        [r for r, k in zip(records, fold, strict=True) if k != given.fold],
-        epochs=given.epochs,
-        seed=given.seed,
-    )
     given.out.mkdir(parents=True, exist_ok=True)
     held_out = [r for r, k in zip(records, fold, strict=True) if k == given.fold]
     logits = {
@@ -166,11 +192,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for record in held_out
         for is_hidden in (False, True)
     }
-    np.savez_compressed(given.out / f"fold{given.fold}_seed{given.seed}.npz", **logits)
-    np.savez_compressed(
-        given.out / f"fold{given.fold}_seed{given.seed}_weights.npz", **export_arrays(model, (0.0, 0.0, 0.0))
-    )
+    name = f"fold{given.fold}_seed{given.seed}"
+    np.savez_compressed(given.out / f"{name}.npz", **logits)
+    np.savez_compressed(given.out / f"{name}_weights.npz", **export(model, is_shifted=False))
     log.info(json.dumps({"fold": given.fold, "records": len(held_out)}))
+
+
+def export(model: FalseSignalModel | HindsightModel, *, is_shifted: bool) -> Arrays:
+    """Give the arrays of a weights file, the shifts of the logits in them if they are to ship."""
+    if isinstance(model, HindsightModel):
+        return export_hindsight(model, HINDSIGHT_SHIFT if is_shifted else 0.0)
+    return export_arrays(model, SHIFTS if is_shifted else (0.0, 0.0, 0.0))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 ALGORITHM: Final = ", ".join(
     ["ctg-hub rules 1"]
-    + ["false signal 2"] * (load_network() is not None)
+    + ["false signal 3"] * (load_network() is not None)
     + ["events 2"] * (load_event_model() is not None)
 )
 """Changes whenever the same samples may lead to another answer."""

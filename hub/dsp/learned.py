@@ -1,5 +1,6 @@
 """The learned detector of false signals: samples in, probabilities out, live and revised."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -10,13 +11,24 @@ import numpy.typing as npt
 
 from hub.dsp.chosen_weights import SHIPPED, find_weights
 from hub.dsp.false_signal_features import FeatureStream
-from hub.dsp.network import LIVE_AHEAD, REVISED_AHEAD, HeadStream, Network, RecurrentStream
+from hub.dsp.false_signal_pieces import listen_to_pieces
+from hub.dsp.network import (
+    AFTER_STEPS,
+    CHUNK_STEPS,
+    LIVE_AHEAD,
+    REVISED_AHEAD,
+    HeadStream,
+    Hindsight,
+    Network,
+    RecurrentStream,
+)
+from hub.dsp.quality import find_spikes
 from hub.dsp.running import STEP_SAMPLES, BedIndex, Float32Array, RealArray, Rows, copy_rows
 from hub.model import FS_HZ, BoolArray, FloatArray
 
 WEIGHTS: Final = SHIPPED / "false_signal.npz"
-SECOND: Final = SHIPPED / "false_signal_second.npz"
-"""A second network, which whole records can afford and live beds cannot."""
+HINDSIGHT: Final = SHIPPED / "false_signal_hindsight.npz"
+"""What reads whole records again from behind; live beds do without."""
 LIVE_DELAY: Final = sum(LIVE_AHEAD) * STEP_SAMPLES
 REVISED_DELAY: Final = sum(REVISED_AHEAD) * STEP_SAMPLES
 """Samples by which the answers come later, besides the rest of their step."""
@@ -27,9 +39,8 @@ ALONG_BPM: Final = 4.0
 PROBABILITY_ALONG: Final = 0.6
 FAR_OUT: Final = 1e4
 """No signal goes so far; single precision does."""
-BLOCK_STEPS: Final = 100
 BLOCK_BEDS: Final = 125
-"""Beds and steps worked on at a time, so that what is worked on stays in the cache."""
+"""Beds worked on at a time, a chunk of steps each, so that what is worked on stays in the cache."""
 
 
 def load_network(path: Path | None = None) -> Network | None:
@@ -42,16 +53,22 @@ def load_network(path: Path | None = None) -> Network | None:
     """
     if path is not None:
         return _read_network(path, None)
-    return _read_network(find_weights(WEIGHTS.name), find_weights(SECOND.name))
+    return _read_network(find_weights(WEIGHTS.name), find_weights(HINDSIGHT.name))
 
 
 @cache
-def _read_network(path: Path, second: Path | None) -> Network | None:
+def _read_network(path: Path, hindsight: Path | None) -> Network | None:
     if not path.exists():
         return None
+    network = Network.from_arrays(_read_arrays(path))
+    if hindsight is None or not hindsight.exists():
+        return network
+    return replace(network, hindsight=Hindsight.from_arrays(_read_arrays(hindsight)))
+
+
+def _read_arrays(path: Path) -> dict[str, Float32Array]:
     with np.load(path, allow_pickle=False) as file:
-        network = Network.from_arrays({key: file[key] for key in file.files})
-    return network if second is None else replace(network, second=_read_network(second, None))
+        return {key: file[key] for key in file.files}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,18 +201,21 @@ def estimate_learned(
     Returns
     -------
     ndarray, shape (n_beds, n_samples)
-        NaN where `fhr` is.  What `LearnedStream` would have said of each sample by
-        the end of the record: the last 298 s are not revised yet, and the last
-        28 s are decided at once.  What is revised is the mean of two networks, if
-        there is a second one.
+        NaN where `fhr` is.  Revised, what `Hindsight` says of the trace without its
+        spikes.  Without its weights, or not revised, what `LearnedStream` would have
+        said of each sample by the end of the record: the last 298 s are not revised
+        then, and the last 28 s are decided at once.
     """
     n_beds, n = fhr.shape
     missing = -n % STEP_SAMPLES
     probability = np.empty((n_beds, n))
+    heard = fhr
+    if is_revised and network.hindsight is not None:
+        heard = np.where(find_spikes(fhr), np.nan, fhr)
     for first in range(0, n_beds, BLOCK_BEDS):
         group = slice(first, first + BLOCK_BEDS)
         padded = np.full((3, fhr[group].shape[0], n + missing), np.nan, np.float32)
-        for k, signal in enumerate((fhr, mhr, toco)):
+        for k, signal in enumerate((heard, mhr, toco)):
             padded[k, :, :n] = np.clip(signal[group], -FAR_OUT, FAR_OUT)
         probability[group] = _estimate_group(network, padded, is_revised=is_revised)[:, :n]
     probability[np.isnan(fhr)] = np.nan
@@ -203,48 +223,60 @@ def estimate_learned(
 
 
 def _estimate_group(network: Network, signals: Float32Array, *, is_revised: bool) -> FloatArray:
-    """Settle the steps by the slow head, and the end, which is still waiting, by the quicker ones."""
     n_beds, n_steps = signals.shape[1], signals.shape[2] // STEP_SAMPLES
     if n_steps == 0:
         return np.empty((n_beds, 0))
-    features, recurrent = FeatureStream(n_beds), RecurrentStream(network, n_beds)
-    slow = network.revised if is_revised else network.live
-    stream = HeadStream(slow, n_beds)
-    second = _Second(network.second, n_beds) if is_revised and network.second is not None else None
-    settled: list[Float32Array] = []
-    recent: list[Float32Array] = []
-    n_kept = slow.reach // BLOCK_STEPS + 2
-    for start in range(0, n_steps, BLOCK_STEPS):
-        block = signals[..., start * STEP_SAMPLES : (start + BLOCK_STEPS) * STEP_SAMPLES]
-        described = _time_first(features.push(*block))
-        joined = recurrent.push(described)
-        answer = stream.push(joined)
-        if second is not None:
-            answer += second.push(described)
-            answer *= np.float32(0.5)
-        settled.append(answer)
-        recent = [*recent, joined][-n_kept:]
-    tail = np.concatenate(recent)[-slow.reach :]
-    answers = [np.concatenate(settled)[slow.reach :]]
-    if is_revised:
-        answers.append(HeadStream(network.live, n_beds).push(tail)[network.live.reach :])
-    answers.append(HeadStream(network.now, n_beds).push(tail[-network.live.reach :]))
-    probability = _to_samples(np.concatenate(answers))
+    chunks = _follow(network, signals)
+    if is_revised and network.hindsight is not None:
+        logits = np.concatenate(_look_back(network.hindsight, chunks))
+        heard = listen_to_pieces(_to_samples(logits), signals[0], CHUNK_STEPS * STEP_SAMPLES)
+        probability = 0.5 + 0.5 * np.tanh(0.5 * heard)
+    else:
+        answers = _look_ahead(network, chunks, n_beds, is_revised=is_revised)
+        probability = _to_samples(np.concatenate(answers))
     newest = slice(max(probability.shape[-1] - LIVE_DELAY, 0), None)
     along = AlongStream(n_beds).push(*signals[:2, :, -LIVE_DELAY - round(ALONG_S * FS_HZ) :])
     probability[:, newest] = _raise_along(probability[:, newest], along[:, -LIVE_DELAY:])
     return probability
 
 
-class _Second:
-    """What the second network says of whole records, revised."""
+def _follow(network: Network, signals: Float32Array) -> Iterator[Float32Array]:
+    """Give what the recurrent layers make of one chunk of steps after the other."""
+    features, recurrent = FeatureStream(signals.shape[1]), RecurrentStream(network, signals.shape[1])
+    width = CHUNK_STEPS * STEP_SAMPLES
+    for start in range(0, signals.shape[2], width):
+        yield recurrent.push(_time_first(features.push(*signals[..., start : start + width])))
 
-    def __init__(self, network: Network, n_beds: int) -> None:
-        self._recurrent = RecurrentStream(network, n_beds)
-        self._head = HeadStream(network.revised, n_beds)
 
-    def push(self, features: Float32Array) -> Float32Array:
-        return self._head.push(self._recurrent.push(features))
+def _look_back(hindsight: Hindsight, chunks: Iterator[Float32Array]) -> list[Float32Array]:
+    """Decide each chunk when the one after it is there, the last at the end of the record."""
+    answers: list[Float32Array] = []
+    chunk = next(chunks)
+    prepared = hindsight.prepare(chunk)
+    while chunk.shape[0]:
+        following = next(chunks, chunk[:0])
+        after = hindsight.prepare(following)
+        answers.append(hindsight.decide(chunk, prepared, after[:AFTER_STEPS]))
+        chunk, prepared = following, after
+    return answers
+
+
+def _look_ahead(
+    network: Network, chunks: Iterator[Float32Array], n_beds: int, *, is_revised: bool
+) -> list[Float32Array]:
+    """Settle the steps by the slow head, and the end, which is still waiting, by the quicker ones."""
+    slow = network.revised if is_revised else network.live
+    stream = HeadStream(slow, n_beds)
+    settled: list[Float32Array] = []
+    recent: list[Float32Array] = []
+    for chunk in chunks:
+        settled.append(stream.push(chunk))
+        recent = [*recent, chunk][-(slow.reach // CHUNK_STEPS + 2) :]
+    tail = np.concatenate(recent)[-slow.reach :]
+    answers = [np.concatenate(settled)[slow.reach :]]
+    if is_revised:
+        answers.append(HeadStream(network.live, n_beds).push(tail)[network.live.reach :])
+    return [*answers, HeadStream(network.now, n_beds).push(tail[-network.live.reach :])]
 
 
 def _raise_along(probability: FloatArray, is_along: BoolArray) -> FloatArray:
@@ -261,9 +293,9 @@ def _time_first(features: Float32Array) -> Float32Array:
     return np.ascontiguousarray(features.transpose(1, 0, 2))
 
 
-def _to_samples(probability: Float32Array) -> FloatArray:
-    n_steps, n_beds, _ = probability.shape
+def _to_samples(by_step: Float32Array) -> FloatArray:
+    n_steps, n_beds, _ = by_step.shape
     samples: FloatArray = (
-        probability.transpose(1, 0, 2).reshape(n_beds, n_steps * STEP_SAMPLES).astype(np.float64)
+        by_step.transpose(1, 0, 2).reshape(n_beds, n_steps * STEP_SAMPLES).astype(np.float64)
     )
     return samples

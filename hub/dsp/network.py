@@ -1,4 +1,4 @@
-"""The learned detector's network in NumPy: recurrent layers that remember, heads that wait a little."""
+"""The learned detector's network in NumPy: layers that remember, heads that wait a little, hindsight."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +12,10 @@ from hub.dsp.running import Float32Array
 LIVE_AHEAD: Final = (1, 2, 4, 7)
 REVISED_AHEAD: Final = (1, 2, 4, 8, 16, 32, 64, 22)
 """Steps of 2 s by which each layer looks ahead: 28 s and 298 s in sum, 30 and 300 s with the step itself."""
+CHUNK_STEPS: Final = 75
+AFTER_STEPS: Final = 74
+"""Steps that hindsight decides at a time, and those behind them that it begins with: 298 s, so that nothing
+later than 300 s enters though what is a spike shows 1.25 s later."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,17 +59,25 @@ class RecurrentLayer:
         .. [1] K. Cho et al., Learning phrase representations using RNN
            encoder-decoder, EMNLP 2014, in the form of cuDNN (reset after the product).
         """
-        n_steps, n_beds, n_inputs = x.shape
-        n = self.n_units
-        from_input = (x.reshape(-1, n_inputs) @ self.input).reshape(n_steps, n_beds, 3 * n)
+        return self.follow(self.prepare(x), h)
+
+    def prepare(self, x: Float32Array) -> Float32Array:
+        """Give what the inputs, shape (n_steps, n_beds, n_inputs), have to say to the gates of each step."""
+        from_input = _multiply(x, self.input)
         from_input += self.input_bias
+        return from_input
+
+    def follow(self, from_input: Float32Array, h: Float32Array) -> Float32Array:
+        """Follow inputs that are prepared, as `run` does; they are not changed."""
+        n_steps, n_beds, _ = from_input.shape
+        n = self.n_units
         states = np.empty((n_steps, n_beds, n), np.float32)
         product = np.empty((n_beds, 3 * n), np.float32)
         for k in range(n_steps):
             np.matmul(h, self.state, out=product)
             product += self.state_bias
-            gates = from_input[k, :, : 2 * n]
-            gates += product[:, : 2 * n]
+            gates = product[:, : 2 * n]
+            gates += from_input[k, :, : 2 * n]
             _logistic(gates)
             candidate = product[:, 2 * n :]
             candidate *= gates[:, :n]
@@ -97,6 +109,92 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Hindsight:
+    """A recurrent layer that reads whole records again from behind, and the head that decides with it.
+
+    Notes
+    -----
+    Its state is empty 148 s after the chunk of 150 s that is decided, or at the end of
+    the record, so a sample is decided with 148 to 300 s of what follows it, and with
+    less only where the record ends.
+    """
+
+    project: Float32Array
+    """Shape (n_joined, width): states of the first network and features to what runs backward."""
+    project_bias: Float32Array
+    backward: RecurrentLayer
+    join: Float32Array
+    """Shape (n_joined + n_units, width): the same and the states of what ran backward to what decides."""
+    join_bias: Float32Array
+    middle: Float32Array
+    middle_bias: Float32Array
+    output: Float32Array
+    """Shape (width, 8): to a logit for each sample of a step."""
+    output_bias: Float32Array
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Float32Array]) -> "Hindsight":
+        """Build it from the arrays of the weights file.
+
+        Raises
+        ------
+        KeyError
+            If an array is missing.
+        """
+
+        def read(part: str) -> Float32Array:
+            return np.asarray(arrays[part], np.float32)
+
+        recurrent = ("input", "input_bias", "state", "state_bias")
+        return cls(
+            read("project"),
+            read("project_bias"),
+            RecurrentLayer(*(read(f"backward.{part}") for part in recurrent)),
+            *(read(part) for part in ("join", "join_bias", "middle", "middle_bias", "output", "output_bias")),
+        )
+
+    def prepare(self, chunk: Float32Array) -> Float32Array:
+        """Give what the steps of a chunk, as `RecurrentStream` gives them, have to say to the layer."""
+        z = _multiply(chunk, self.project)
+        z += self.project_bias
+        np.maximum(z, 0, out=z)
+        return self.backward.prepare(z)
+
+    def decide(self, chunk: Float32Array, prepared: Float32Array, after: Float32Array) -> Float32Array:
+        """Decide the steps of a chunk.
+
+        Parameters
+        ----------
+        chunk : ndarray, shape (n_steps, n_beds, n_joined)
+            Its steps, as `RecurrentStream` gives them.
+        prepared, after : ndarray, shape (n_steps, n_beds, 3 * n_units)
+            What `prepare` gives for them, and for the steps after them that may enter;
+            `after` has no steps where the record ends.
+
+        Returns
+        -------
+        ndarray, shape (n_steps, n_beds, 8)
+            Logits.
+        """
+        h = np.zeros((chunk.shape[1], self.backward.n_units), np.float32)
+        if len(after):
+            h = self.backward.follow(after[::-1], h)[-1]
+        states = self.backward.follow(prepared[::-1], h)[::-1]
+        n_joined = chunk.shape[-1]
+        z = _multiply(chunk, self.join[:n_joined])
+        z += _multiply(states, self.join[n_joined:])
+        z += self.join_bias
+        np.maximum(z, 0, out=z)
+        added = _multiply(z, self.middle)
+        added += self.middle_bias
+        np.maximum(added, 0, out=added)
+        added += z
+        logits = _multiply(added, self.output)
+        logits += self.output_bias
+        return logits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Network:
     """All weights: recurrent layers and the heads that decide at once, after 28 s and after 298 s."""
 
@@ -104,8 +202,8 @@ class Network:
     now: Head
     live: Head
     revised: Head
-    second: "Network | None" = None
-    """Trained likewise from another start; whole records are revised by the mean of both."""
+    hindsight: Hindsight | None = None
+    """What revises whole records in place of the slow head."""
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Float32Array]) -> "Network":

@@ -11,7 +11,7 @@ from device_sim.scenarios import SCENARIOS, scenario_signals
 from hub.dsp import analyse
 from hub.dsp.false_signal import estimate_false_signal
 from hub.dsp.false_signal_features import N_FEATURES
-from hub.dsp.learned import WEIGHTS, LearnedStream, estimate_learned, load_network
+from hub.dsp.learned import HINDSIGHT, WEIGHTS, LearnedStream, estimate_learned, load_network
 from hub.dsp.network import Network
 from hub.dsp.suspicion import join_learned
 from hub.model import FloatArray
@@ -52,9 +52,12 @@ def captured(name: str = "reassuring") -> tuple[FloatArray, FloatArray, FloatArr
     return fhr, mhr, toco
 
 
-def test_the_weights_file_is_small_and_fits_the_features():
+def test_the_weights_files_are_small_and_fit_the_features():
     network = shipped()
     assert WEIGHTS.stat().st_size < 500_000
+    if network.hindsight is not None:
+        assert HINDSIGHT.stat().st_size < 250_000
+        assert network.hindsight.project.shape[0] == network.now.project.shape[0]
     assert network.recurrent[0].input.shape[0] == N_FEATURES
     assert network.now.project.shape[0] == network.recurrent[1].n_units + N_FEATURES
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.dsp.false_signal_features import N_FEATURES
+from hub.dsp.false_signal_features import N_FEATURES, FeatureStream
+from hub.dsp.false_signal_pieces import listen_to_pieces
 from hub.dsp.learned import (
     LIVE_DELAY,
     REVISED_DELAY,
@@ -18,7 +19,15 @@ from hub.dsp.learned import (
     estimate_learned,
     load_network,
 )
-from hub.dsp.network import LIVE_AHEAD, REVISED_AHEAD, Network
+from hub.dsp.network import (
+    AFTER_STEPS,
+    CHUNK_STEPS,
+    LIVE_AHEAD,
+    REVISED_AHEAD,
+    Hindsight,
+    Network,
+    RecurrentStream,
+)
 from hub.dsp.running import Float32Array
 from hub.model import FloatArray
 
@@ -26,8 +35,8 @@ MIN = 240
 N = 12 * MIN
 
 
-def draw_network(seed: int = 0, n_units: int = 6, width: int = 4) -> Network:
-    rng = np.random.default_rng(seed)
+def draw_network(n_units: int = 6, width: int = 4) -> Network:
+    rng = np.random.default_rng(0)
 
     def draw(*shape: int) -> Float32Array:
         return rng.normal(0, 0.3, shape).astype(np.float32)
@@ -42,6 +51,24 @@ def draw_network(seed: int = 0, n_units: int = 6, width: int = 4) -> Network:
         for k in range(len(distances)):
             arrays |= {f"{name}.ahead{k}": draw(2 * width, width), f"{name}.ahead{k}_bias": draw(width)}
     return Network.from_arrays(arrays)
+
+
+def draw_hindsight(n_units: int = 5, width: int = 4) -> Hindsight:
+    rng, n_joined = np.random.default_rng(1), N_FEATURES + 6
+    shapes = {
+        "project": (n_joined, width), "project_bias": (width,),
+        "backward.input": (width, 3 * n_units), "backward.input_bias": (3 * n_units,),
+        "backward.state": (n_units, 3 * n_units), "backward.state_bias": (3 * n_units,),
+        "join": (n_joined + n_units, width), "join_bias": (width,),
+        "middle": (width, width), "middle_bias": (width,), "output": (width, 8), "output_bias": (8,),
+    }  # fmt: skip
+    arrays = {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
+    arrays["backward.input_bias"][n_units : 2 * n_units] += 5  # it remembers for minutes
+    return Hindsight.from_arrays(arrays)
+
+
+def draw_both() -> Network:
+    return replace(draw_network(), hindsight=draw_hindsight())
 
 
 def traces(n: int = N, n_beds: int = 2) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -67,15 +94,32 @@ def test_how_the_stream_is_cut_does_not_matter(cuts: list[int]):
         np.testing.assert_allclose(joined, getattr(whole, name), atol=1e-5)
 
 
-def test_a_second_network_has_half_a_say_in_what_is_revised_and_none_in_what_is_newer():
-    first, other, signals = draw_network(), draw_network(seed=1), traces()
-    alone, both, second = (
-        estimate_learned(network, *signals) for network in (first, replace(first, second=other), other)
-    )
-    revised, newer = slice(0, N - REVISED_DELAY), slice(N - REVISED_DELAY, N)
-    np.testing.assert_allclose(both[:, revised], (alone[:, revised] + second[:, revised]) / 2, atol=1e-6)
-    assert np.nanmax(np.abs(both[:, revised] - alone[:, revised])) > 0.01
-    np.testing.assert_array_equal(both[:, newer], alone[:, newer])
+def test_hindsight_says_all_of_what_is_revised_and_nothing_of_what_is_live():
+    alone, hindsight, signals = draw_network(), draw_hindsight(), traces()
+    features = np.ascontiguousarray(FeatureStream(2).push(*signals).swapaxes(0, 1))
+    joined = RecurrentStream(alone, 2).push(features)
+    prepared = hindsight.prepare(joined)
+    chunks = []
+    for k in range(0, len(joined), CHUNK_STEPS):
+        end = k + CHUNK_STEPS
+        chunks.append(hindsight.decide(joined[k:end], prepared[k:end], prepared[end : end + AFTER_STEPS]))
+    logits = np.concatenate(chunks).swapaxes(0, 1).reshape(2, N).astype(np.float64)
+    expected = 1 / (1 + np.exp(-listen_to_pieces(logits, signals[0], 8 * CHUNK_STEPS)))
+    at, both = np.isfinite(signals[0]), replace(alone, hindsight=hindsight)
+    found = estimate_learned(both, *signals)
+    np.testing.assert_allclose(found[at], expected[at], atol=1e-5)
+    live = [estimate_learned(network, *signals, is_revised=False) for network in (alone, both)]
+    np.testing.assert_array_equal(live[0], live[1])
+
+
+def test_hindsight_makes_use_of_what_follows_up_to_the_end_of_the_record():
+    fhr, mhr, toco = traces()
+    before = estimate_learned(draw_both(), fhr, mhr, toco)
+    fhr[:, -40:], mhr[:, -40:] = 60, 60
+    after = estimate_learned(draw_both(), fhr, mhr, toco)
+    changed = np.nan_to_num(np.abs(before - after)).max(axis=0)
+    assert changed[-240:-40].max() > 1e-3
+    assert (changed[: N - 40 - REVISED_DELAY - 8] < 1e-6).all()
 
 
 def test_a_whole_record_reads_as_the_stream_left_it():
@@ -150,13 +194,17 @@ def test_live_only_never_waits_longer_than_30_s():
     assert np.nanmax(np.abs(before[:, cut - 100 : cut] - after[:, cut - 100 : cut])) > 1e-6
 
 
-def test_revised_never_waits_longer_than_300_s():
-    network, (fhr, mhr, toco) = draw_network(), traces()
+@pytest.mark.parametrize("network", [draw_network(), draw_both()], ids=["head", "hindsight"])
+@pytest.mark.parametrize("cut", [1801, 2100, 2401, 2800])
+def test_revised_never_waits_longer_than_300_s(network: Network, cut: int):
+    fhr, mhr, toco = traces()
+    fhr[:, cut - 3 : cut + 1] = 200  # a spike, were it not for what follows
     before = estimate_learned(network, fhr, mhr, toco)
-    cut = 8 * MIN
     fhr[:, cut:], mhr[:, cut:] = 60, 60
     after = estimate_learned(network, fhr, mhr, toco)
     np.testing.assert_allclose(before[:, : cut - 1200], after[:, : cut - 1200], atol=1e-6)
+    shorter = estimate_learned(network, *(x[:, :cut] for x in (fhr, mhr, toco)))
+    np.testing.assert_allclose(before[:, : cut - 1200], shorter[:, : cut - 1200], atol=1e-5)
 
 
 def test_lost_samples_have_no_probability_and_others_have_one():
@@ -167,17 +215,19 @@ def test_lost_samples_have_no_probability_and_others_have_one():
     assert ((found >= 0) & (found <= 1))[np.isfinite(found)].all()
 
 
-def test_a_bed_does_not_know_of_the_others():
-    network, signals = draw_network(), traces()
+@pytest.mark.parametrize("network", [draw_network(), draw_both()], ids=["head", "hindsight"])
+def test_a_bed_does_not_know_of_the_others(network: Network):
+    signals = traces()
     together = estimate_learned(network, *signals)
     alone = estimate_learned(network, *(x[1:] for x in signals))
     np.testing.assert_allclose(together[1], alone[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("n", [0, 3, 8, 90, 1000])
-def test_short_records_are_read_too(n: int):
-    signals = traces()
-    assert estimate_learned(draw_network(), *(x[:, :n] for x in signals)).shape == (2, n)
+@pytest.mark.parametrize("network", [draw_network(), draw_both()], ids=["head", "hindsight"])
+@pytest.mark.parametrize("n", [0, 3, 8, 90, 600, 601, 1000])
+def test_short_records_are_read_too(network: Network, n: int):
+    signals = [x[:, :n] for x in traces()]
+    np.testing.assert_array_equal(np.isfinite(estimate_learned(network, *signals)), np.isfinite(signals[0]))
 
 
 def test_without_the_file_there_is_no_network(tmp_path: Path):

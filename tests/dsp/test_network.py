@@ -8,10 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.dsp.network import (
+    AFTER_STEPS,
+    CHUNK_STEPS,
     LIVE_AHEAD,
     REVISED_AHEAD,
     Head,
     HeadStream,
+    Hindsight,
     Network,
     RecurrentLayer,
     RecurrentStream,
@@ -34,6 +37,23 @@ def draw_head(rng: np.random.Generator, n_joined: int, distances: tuple[int, ...
 
     ahead = tuple((d, draw(2 * width, width), draw(width)) for d in distances)
     return Head(draw(n_joined, width), draw(width), ahead, draw(width, 8), draw(8))
+
+
+def draw_hindsight(rng: np.random.Generator, n_joined: int, width: int = 4, n_units: int = 5) -> Hindsight:
+    def draw(*shape: int) -> Float32Array:
+        return rng.normal(0, 0.6, shape).astype(np.float32)
+
+    return Hindsight(
+        project=draw(n_joined, width),
+        project_bias=draw(width),
+        backward=draw_layer(rng, width, n_units),
+        join=draw(n_joined + n_units, width),
+        join_bias=draw(width),
+        middle=draw(width, width),
+        middle_bias=draw(width),
+        output=draw(width, 8),
+        output_bias=draw(8),
+    )
 
 
 def draw_network(seed: int = 0, n_features: int = 6, n_units: int = 5) -> Network:
@@ -90,6 +110,29 @@ def test_a_head_adds_what_lies_ahead_step_by_step():
     decided = HeadStream(head, 3).push(joined)[head.reach :]
     assert head.reach == 4
     np.testing.assert_allclose(decided, expected, atol=1e-5)
+
+
+def test_hindsight_reads_backward_from_the_end_of_the_chunk_after_step_by_step():
+    hindsight, joined = draw_hindsight(np.random.default_rng(3), 6), steps(9)
+    h, states = np.zeros((3, 5), np.float32), {}
+    for t in reversed(range(9)):
+        z = np.maximum(joined[t] @ hindsight.project + hindsight.project_bias, 0)
+        h = hindsight.backward.run(z[None], h)[0]
+        states[t] = h
+    expected = []
+    for t in range(5):
+        z = np.maximum(np.concatenate((joined[t], states[t]), -1) @ hindsight.join + hindsight.join_bias, 0)
+        z = z + np.maximum(z @ hindsight.middle + hindsight.middle_bias, 0)
+        expected.append(z @ hindsight.output + hindsight.output_bias)
+    prepared = hindsight.prepare(joined)
+    decided = hindsight.decide(joined[:5], prepared[:5], prepared[5:])
+    np.testing.assert_allclose(decided, expected, atol=1e-5)
+    at_end = hindsight.decide(joined[:5], prepared[:5], prepared[:0])
+    assert np.abs(at_end - decided).max() > 1e-3
+
+
+def test_hindsight_reaches_no_further_than_300_s():
+    assert sum(REVISED_AHEAD) + 1 >= CHUNK_STEPS + AFTER_STEPS
 
 
 def test_live_decides_within_30_s_and_revised_within_300_s():
