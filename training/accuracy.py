@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hub.dsp.baseline_choice import WEIGHTS as BASELINE_WEIGHTS
 from hub.dsp.event_model import WEIGHTS as EVENT_WEIGHTS
 from hub.dsp.learned import HINDSIGHT, WEIGHTS
 from training.accuracy_events import EventCounts, measure_events
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             signal = measure_signal(given.data / part, folds, with_beds=given.beds)
             rows, n, n_seen = list(_rows_of_signal(signal)), signal.n_records, signal.n_cross_validated
         else:
-            folds = Folds.read(given.folds, (EVENT_WEIGHTS.name,), part)
+            folds = Folds.read(given.folds, (EVENT_WEIGHTS.name, BASELINE_WEIGHTS.name), part)
             kinds = ("contraction",) if part == "ctu" else ("deceleration", "acceleration")
             events = measure_events(given.data / part, folds, kinds=kinds)
             rows, n, n_seen = list(_rows_of_events(events)), events.n_records, events.n_cross_validated

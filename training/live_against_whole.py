@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from hub.dsp import analyse
+from hub.dsp.baseline_choice import WEIGHTS as BASELINE_WEIGHTS
 from hub.dsp.chosen_weights import use_weights
 from hub.dsp.event_model import WEIGHTS
 from hub.dsp.reading import LiveReading
@@ -189,12 +190,16 @@ def main() -> None:
     parser.add_argument("--events", action="store_true", help="events and their F instead; takes an hour")
     given = parser.parse_args()
     records = read_marked(given.records)
+    folds = Folds.read(FOLDS, (WEIGHTS.name, BASELINE_WEIGHTS.name), given.records.name)
     if given.events:
-        folds = Folds.read(FOLDS, (WEIGHTS.name,), given.records.name)
         for way, by_kind in count_told(records, EVENTS[:2], folds).items():
             _log.info("%-6s %s", way, ", ".join(f"{kind}s {one}" for kind, one in by_kind.items()))
         return
-    _report_levels(list(compare(records, after_s=given.after)))
+    segments: list[Compared] = []
+    for fold, places in folds.group([record.name for record in records]).items():
+        with use_weights(folds.weights_of(fold)):
+            segments += compare([records[place] for place in places], after_s=given.after)
+    _report_levels(segments)
 
 
 def _report_levels(segments: Sequence[Compared]) -> None:

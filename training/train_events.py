@@ -56,11 +56,12 @@ def fit_events(described: Described, names: Sequence[str], *, seed: int = 0) -> 
                 N_TREES, min_samples_leaf=leaf_rows, max_features=FEATURE_SHARE, random_state=seed, n_jobs=1
             )
             trees += [tree.tree_ for tree in forest.fit(rows, labels, weights).estimators_]
-        arrays |= {f"{kind}_{name}": x for name, x in _export(trees).items()}
+        arrays |= {f"{kind}_{name}": x for name, x in export_trees(trees, ACCEPT_AT).items()}
     return arrays
 
 
-def _export(trees: Sequence[Any]) -> Arrays:
+def export_trees(trees: Sequence[Any], accept_at: float) -> Arrays:
+    """Put fitted trees into the tables that `hub.dsp.event_model.Forest` reads."""
     sizes = np.array([tree.node_count for tree in trees])
     roots = np.concatenate(([0], np.cumsum(sizes)[:-1]))
     own = np.arange(sizes.sum())
@@ -84,7 +85,7 @@ def _export(trees: Sequence[Any]) -> Arrays:
         "high": children("right"),
         "value": np.where(is_leaf, votes[:, 1] / votes.sum(axis=-1), 0.0).astype(np.float16),
         "depth": np.array(max(tree.max_depth for tree in trees)),
-        "accept_at": np.array(ACCEPT_AT),
+        "accept_at": np.array(accept_at),
     }
 
 

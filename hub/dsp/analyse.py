@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from hub.dsp import rules
 from hub.dsp.baseline import estimate_baseline
+from hub.dsp.baseline_choice import load_choice
 from hub.dsp.classify import classify_window
 from hub.dsp.contractions import UterineActivity, find_contractions
 from hub.dsp.event_model import load_event_model
@@ -27,6 +28,7 @@ _T = TypeVar("_T")
 ALGORITHM: Final = ", ".join(
     ["ctg-hub rules 1"]
     + ["false signal 3"] * (load_network() is not None)
+    + ["baseline 2"] * (load_choice() is not None)
     + ["events 2"] * (load_event_model() is not None)
 )
 """Changes whenever the same samples may lead to another answer."""

@@ -14,6 +14,9 @@ from scipy.linalg import solveh_banded
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, minimum_filter1d, uniform_filter1d
 
 from hub.dsp import rules
+from hub.dsp.baseline_choice import Blocks, choose_ends, load_choice
+from hub.dsp.event_features import IntArray
+from hub.dsp.event_model import Forest
 from hub.model import FS_HZ, BoolArray, FloatArray
 
 BLOCK_S: Final = 2.0
@@ -48,6 +51,10 @@ SCALES_BPM: Final = (12.0, 8.0, 6.0)
 """Distance from the line at which a sample keeps a quarter of its weight, in three rounds."""
 PATH_REACH_BPM: Final = 20.0
 """A sample farther than this from the path belongs to an event."""
+LONG_FALL_SMOOTHING_S: Final = 10.0
+LONG_FALL_BPM: Final = rules.PROLONGED_MIN_DROP_BPM.value
+LONG_FALL_S: Final = rules.PROLONGED_MIN_S.value - LONG_FALL_SMOOTHING_S
+"""So does one in a fall below the path that is so deep and long: the line follows no prolonged fall."""
 PATH_WEIGHT: Final = 3e-3
 EVENT_PATH_WEIGHT: Final = 0.06
 """Hold the line on the path: a little everywhere, more inside events, whose samples have no say."""
@@ -56,6 +63,9 @@ FIXED_WEIGHT: Final = 1e4
 """Hold a continued line on the two blocks from which on it is drawn again."""
 REDRAWN_S: Final = 180.0
 """A continued line is drawn again from so far before: what holds it was drawn with less foresight."""
+
+RATES_BPM: Final[FloatArray] = LOWEST_BPM + BIN_BPM * np.arange(N_BINS, dtype=np.float64)
+_CLIMB: Final[FloatArray] = COST_PER_BPM * BIN_BPM * np.arange(N_BINS, dtype=np.float64)
 
 _BLOCK: Final = round(BLOCK_S * FS_HZ)
 _BLOCKS_PER_STEP: Final = round(STEP_S / BLOCK_S)
@@ -131,22 +141,25 @@ def estimate_baseline(fhr: FloatArray) -> FloatArray:
     """
     if fhr.shape[-1] == 0:
         return np.empty(fhr.shape)
-    return continue_baseline(fhr).baseline
+    return continue_baseline(fhr, choice=load_choice()).baseline
 
 
 def continue_baseline(
-    fhr: FloatArray, past: BaselinePast | None = None, *, context: int = 0
+    fhr: FloatArray, past: BaselinePast | None = None, *, choice: Forest | None = None, context: int = 0
 ) -> BaselineCourse:
     """Estimate the baseline of a stretch that continues an earlier one; see `estimate_baseline`.
 
+    Where the path may have two ends `choice` says which; without it, the cheaper one is taken.
     The first `context` samples of `fhr`, a multiple of 10 s and 6.5 min for an exact
     answer, only tell the surroundings; everything returned begins behind them.
     """
-    rate, support = _average_blocks(fhr)
+    blocks = _weigh_blocks(fhr)
+    rate, support, weight = blocks
     skipped = context // (_BLOCK * _BLOCKS_PER_STEP)
     has_signal = support.any(axis=-1)
-    cost: FloatArray = -np.log(_estimate_density(rate, support, skipped=skipped))
-    path = _find_path(cost, None if past is None else past.cost)
+    cost: FloatArray = -np.log(_estimate_density(rate, weight, skipped=skipped))
+    _add_costs(cost, None if past is None else past.cost)
+    path = _trace_path(cost, choose_ends(choice, blocks, cost, RATES_BPM))
     before = path[:, :0] if past is None else past.path
     bridged = _bridge_events(np.concatenate((before, path), axis=1))
     is_bridged = bridged != np.concatenate((before, path), axis=1)
@@ -157,7 +170,7 @@ def continue_baseline(
     coarse, is_event = (
         np.repeat(x, _BLOCKS_PER_STEP, axis=-1)[:, : rate.shape[-1]] for x in (bridged, is_event)
     )
-    is_event |= np.abs(rate - coarse) > PATH_REACH_BPM
+    is_event |= (np.abs(rate - coarse) > PATH_REACH_BPM) | _find_long_falls(coarse - rate, support > 0)
     hold = np.where(is_event & (support > 0), EVENT_PATH_WEIGHT, PATH_WEIGHT)
     support = np.where(is_event, 0.0, support)
     if past is not None:
@@ -175,6 +188,12 @@ def continue_baseline(
     return BaselineCourse(samples, line[:, width:], path, is_bridged[:, before.shape[-1] :], cost)
 
 
+def _weigh_blocks(fhr: FloatArray) -> Blocks:
+    """Average the rate by blocks of 2 s, and weigh them."""
+    rate, support = _average_blocks(fhr)
+    return Blocks(rate, support, support / (1 + _local_variance(rate, support) / SPREAD_SCALE_BPM**2))
+
+
 def _average_blocks(fhr: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean rate of each block (0 without signal) and the share of it that carries signal."""
     n_beds, n = fhr.shape
@@ -188,31 +207,33 @@ def _average_blocks(fhr: FloatArray) -> tuple[FloatArray, FloatArray]:
     return total / np.maximum(count, 1), count / _BLOCK
 
 
-def _find_path(cost: FloatArray, before: FloatArray | None) -> FloatArray:
-    """Find the best path; `cost` of each step alone becomes, in place, that of the best way there."""
-    n_beds, n_steps, n_bins = cost.shape
-    climb: FloatArray = COST_PER_BPM * BIN_BPM * np.arange(n_bins, dtype=np.float64)
-    for t in range(n_steps):
+def _add_costs(cost: FloatArray, before: FloatArray | None) -> None:
+    """Add up, in place: the `cost` of each step alone becomes that of the best way there."""
+    for t in range(cost.shape[1]):
         if t > 0:
-            cost[:, t] += _cheapest_arrival(cost[:, t - 1], climb)
+            cost[:, t] += _cheapest_arrival(cost[:, t - 1], _CLIMB)
         elif before is not None:
-            cost[:, t] += _cheapest_arrival(before, climb)
+            cost[:, t] += _cheapest_arrival(before, _CLIMB)
+
+
+def _trace_path(cost: FloatArray, ends: IntArray) -> FloatArray:
+    """Find the best way into some bin at the end of each bed."""
+    n_beds, n_steps, _ = cost.shape
     path = np.empty((n_beds, n_steps), dtype=np.intp)
-    path[:, -1] = cost[:, -1].argmin(axis=-1)
-    move = np.minimum(np.abs(climb - climb[:, None]), COST_MAX)
+    path[:, -1] = ends
+    move = np.minimum(np.abs(_CLIMB - _CLIMB[:, None]), COST_MAX)
     for t in range(n_steps - 2, -1, -1):
         path[:, t] = (cost[:, t] + move[path[:, t + 1]]).argmin(axis=-1)
-    return LOWEST_BPM + BIN_BPM * path.astype(np.float64)
+    return np.asarray(RATES_BPM[path], np.float64)
 
 
-def _estimate_density(rate: FloatArray, support: FloatArray, *, skipped: int = 0) -> FloatArray:
+def _estimate_density(rate: FloatArray, weight: FloatArray, *, skipped: int = 0) -> FloatArray:
     """Share of the time around each step spent in each bin, steady stretches first, low rates doubted.
 
     The first `skipped` steps only lend their time to those behind them.
     """
     n_beds, n_blocks = rate.shape
     n_steps = -(-n_blocks // _BLOCKS_PER_STEP)
-    weight = support / (1 + _local_variance(rate, support) / SPREAD_SCALE_BPM**2)
     position = np.clip((rate - LOWEST_BPM) / BIN_BPM, 0, N_BINS - 1.001)
     lower = position.astype(np.intp)
     share = position - lower
@@ -223,9 +244,8 @@ def _estimate_density(rate: FloatArray, support: FloatArray, *, skipped: int = 0
     flat += np.bincount(cell + 1, (weight * share).ravel(), size)
     mass = _blur(np.asarray(flat.reshape(n_beds, n_steps, N_BINS), np.float64), skipped)
     density: FloatArray = (mass + PRIOR_MASS / N_BINS) / (mass.sum(axis=-1, keepdims=True) + PRIOR_MASS)
-    rates_bpm = LOWEST_BPM + BIN_BPM * np.arange(N_BINS)
     doubted: FloatArray = density * np.exp(
-        -(DOUBT_PER_BPM * (DOUBTED_BELOW_BPM - rates_bpm)).clip(0.0, DOUBT_MAX)
+        -(DOUBT_PER_BPM * (DOUBTED_BELOW_BPM - RATES_BPM)).clip(0.0, DOUBT_MAX)
     )
     return doubted
 
@@ -290,6 +310,24 @@ def _close_valleys(path: FloatArray) -> FloatArray:
     filled = np.concatenate((beyond, path, beyond), axis=1)
     filled = minimum_filter1d(maximum_filter1d(filled, width, axis=1), width, axis=1)[:, width:-width]
     return np.where(np.isfinite(filled), filled, path)
+
+
+def _find_long_falls(below: FloatArray, seen: BoolArray) -> BoolArray:
+    """Mark falls that may be prolonged decelerations; a gap neither ends nor begins one."""
+    width = round(LONG_FALL_SMOOTHING_S / BLOCK_S)
+    share = uniform_filter1d(seen.astype(np.float64), width, axis=-1, mode="nearest")
+    mean = uniform_filter1d(np.where(seen, below, 0.0), width, axis=-1, mode="nearest")
+    is_fall = mean >= LONG_FALL_BPM * np.maximum(share, 1e-9)
+    long, longest = (_open(is_fall, round(x / BLOCK_S)) for x in (LONG_FALL_S, EVENT_MAX_S))
+    return long & ~longest
+
+
+def _open(mask: BoolArray, n: int) -> BoolArray:
+    """Keep what is marked for `n` blocks and more."""
+    core = minimum_filter1d(mask.astype(np.uint8), n, axis=-1, mode="constant")
+    return np.asarray(
+        maximum_filter1d(core, n, axis=-1, mode="constant", origin=0 if n % 2 else -1), np.bool_
+    )
 
 
 def _draw_smooth(rate: FloatArray, support: FloatArray, coarse: FloatArray, hold: FloatArray) -> FloatArray:

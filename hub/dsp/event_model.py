@@ -48,8 +48,10 @@ class Forest:
     accept_at: float
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], kind: str) -> "Forest":
-        """Build the forest for one kind, "rise" or "fall".
+    def from_arrays(
+        cls, arrays: Mapping[str, npt.NDArray[Any]], kind: str, features: tuple[str, ...] = FEATURES
+    ) -> "Forest":
+        """Build the forest for one kind, such as "rise" or "fall", from what describes it.
 
         Raises
         ------
@@ -57,8 +59,8 @@ class Forest:
             If an array is missing or was made for other features.
         """
         names = tuple(str(name) for name in arrays["features"])
-        if names != FEATURES:
-            msg = f"event weights: expected features {FEATURES}, got {names}"
+        if names != features:
+            msg = f"event weights: expected features {features}, got {names}"
             raise ValueError(msg)
 
         def index(name: str) -> IntArray:

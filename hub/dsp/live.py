@@ -16,6 +16,7 @@ import numpy as np
 from hub.dsp import rules
 from hub.dsp.analyse import find_activity, find_events, is_near_signal, remove_false
 from hub.dsp.baseline import BaselineCourse, BaselinePast, continue_baseline, to_samples
+from hub.dsp.baseline_choice import load_choice
 from hub.dsp.contractions import UterineActivity
 from hub.dsp.events import SHALLOW_SPAN_S
 from hub.dsp.false_signal import FalseSignal
@@ -116,7 +117,7 @@ class LiveAnalysis:
         activity = find_activity(toco, iup)
         kept = read_ring(past.blocks, rows, (starts - one.context) // BLOCK, one.context // BLOCK)
         carried = None if one.is_fresh else self._read_baseline(rows, starts, kept)
-        course = continue_baseline(seen, carried, context=one.context)
+        course = continue_baseline(seen, carried, choice=load_choice(), context=one.context)
         baseline = to_samples(np.concatenate((kept, course.line), axis=1), seen.shape[-1])
         steps = _Steps(rows, starts, one.context, seen, false, activity, course, baseline)
         return [read_stretch(past, stretch) for stretch in self._find(plans, signals, steps)]
