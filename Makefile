@@ -44,7 +44,7 @@ chaos:  ## a thousand kills and freezes of agents, broker, hub and database (R1,
 	@sh scripts/setup.sh dev
 	@$(BIN)/python -m chaos run --kills $(KILLS)
 
-accuracy:  ## findings against expert marks, records of CTG_DATA; an hour
+accuracy:  ## findings against expert marks, records of CTG_DATA; 6 min
 	@sh scripts/setup.sh dev
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m training.accuracy
 

@@ -86,13 +86,9 @@ def test_every_file_and_script_that_is_named_exists():
     assert [name for name in sorted(names - made) if not (ROOT / name).exists()] == []
 
 
-def test_the_memory_of_a_bed_is_as_stated():
-    beds = 256
-    samples = Ring(1).n_samples
-    per_bed = samples * (len(RING_CHANNELS) * 4 + 8)
-    assert f"take {round(per_bed / 1000)} kB of the hub's memory" in PAGE
-    assert f"{beds} beds take {round(beds * per_bed / 1e6)} MB" in PAGE
-    assert Settings.model_fields["max_beds"].default == beds
+def test_the_memory_of_a_channel_is_as_stated():
+    of_a_channel = Ring(1)._codes.nbytes / len(RING_CHANNELS)
+    assert f"{round(of_a_channel / 1000)} kB more\nwith each further channel" in PAGE
 
 
 def test_the_limits_that_are_stated_are_those_of_compose():
