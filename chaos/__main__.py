@@ -58,7 +58,7 @@ def overload(
 ) -> None:
     """Let many beds speak for a long time; ends with 1 if a frame is missing."""
     with tempfile.TemporaryDirectory(prefix="ctg-chaos-") as scratch:
-        result = run_overload(folder or Path(scratch), beds=beds, seconds=seconds)
+        result = run_overload(folder or Path(scratch), beds=beds, seconds=seconds, tell=typer.echo)
     for name, value in {**asdict(result), "lost": result.lost}.items():
         typer.echo(f"{name:30} {value:,.1f}" if isinstance(value, float) else f"{name:30} {value:,}")
     raise typer.Exit(1 if result.lost else 0)

@@ -1,15 +1,16 @@
 """Many beds for a long time: nothing lost, the loop on time, and how many there are before it breaks."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.gauges import LIVE_FRAMES, count_stored, oldest_reading_s, read_load, start_load
+from chaos.breaking_point import wait_for_store
+from chaos.gauges import LIVE_FRAMES, Gauges, count_stored, oldest_reading_s, read_load, start_load
 from chaos.watcher import Watcher, percentiles
 from chaos.world import Part, World, wait_until
 
 WARM_UP_S = 30.0
-DRAIN_S = 120.0
 LOOK_S = 60.0
 
 
@@ -32,6 +33,7 @@ class Overload:
     oldest_reading_s: float
     """Age of the oldest analysis of any bed, looked at each minute."""
     drained_s: float
+    """From the end of the load until the database had taken what it sent, or nothing moved any more."""
     hub_rss_mb: float
     hub_cpu_percent: float
 
@@ -41,8 +43,12 @@ class Overload:
         return self.sent - self.stored
 
 
-def run_overload(folder: Path, *, beds: int, seconds: int) -> Overload:
+def run_overload(
+    folder: Path, *, beds: int, seconds: int, tell: Callable[[str], object] = lambda line: None
+) -> Overload:
     """Let so many simulated beds speak once a second through broker, hub and database.
+
+    Each minute `tell` hears where frames wait, so that a run that breaks has said when.
 
     The load generator sends every frame once, at QoS 1, and repeats nothing: what it counts as
     sent and the database does not hold is lost between broker and hub.
@@ -50,23 +56,24 @@ def run_overload(folder: Path, *, beds: int, seconds: int) -> Overload:
     with World(folder, max_beds=beds + 100) as world:
         load = start_load(world, "load", beds=beds, seconds=seconds)
         wait_until("the beds to appear", lambda: world.metrics().get(LIVE_FRAMES, 0) > beds, within_s=60)
-        with Watcher(
-            world.url, [f"load{site:04d}/bed01" for site in range(min(12, -(-beds // 20)))]
-        ) as watcher:
+        watched = [f"load{site:04d}/bed01" for site in range(min(12, -(-beds // 20)))]
+        with Watcher(world.url, watched) as watcher, Gauges(world, load) as gauges:
             time.sleep(min(WARM_UP_S, seconds / 3))
             before, begun_s, cpu_s = world.metrics(), time.monotonic(), world.hub.cpu_s()
             oldest_s = 0.0
             while load.is_running:
                 oldest_s = max(oldest_s, oldest_reading_s(world)[0])
+                look = gauges.read()
+                tell(
+                    f"{look.at_s - begun_s:5.0f} s: {look.taken:,} frames taken,"
+                    f" {look.at_broker:,} wait at the broker, {look.at_store:,} for the database;"
+                    f" hub {world.hub.rss_mb():.0f} MB"
+                )
                 _wait_for(load, LOOK_S)
             after, spent_s = world.metrics(), time.monotonic() - begun_s
             cpu_percent = 100 * (world.hub.cpu_s() - cpu_s) / spent_s
             live = percentiles(one.since_arrival_ms for one in watcher.between(begun_s))
-        drained_s = wait_until(
-            "the queue of the store to be empty",
-            lambda: world.metrics()['ctg_stage_pending{stage="store_frames"}'] == 0,
-            within_s=DRAIN_S,
-        )
+        drained_s = wait_for_store(world, read_load(load).sent)
         refused = int(world.metrics()["ctg_refused_frames"])
         rss_mb = world.hub.rss_mb()
         sent, stored = read_load(load).sent, count_stored(world)
